@@ -1,0 +1,239 @@
+import { z } from "@hono/zod-openapi";
+import { archiveFormats, linkOperations, maxLinkLifeS } from "./link.ts";
+import { idPattern, volumeSchema } from "./messages.ts";
+
+/** The REST schemas: they validate requests, type the handlers and make /openapi.json. */
+
+const timestamp = z.iso.datetime({ offset: true });
+const nullableTimestamp = timestamp.nullable();
+export const idSchema = z.string().regex(idPattern, "1 to 64 characters: letters, digits, dot, dash, underscore");
+/** Names people gave to VMs: anything printable. */
+const vmName = z.string().min(1).max(255);
+export const maxDiskIndex = 255;
+export const diskIndexSchema = z.number().int().min(0).max(maxDiskIndex);
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string(),
+    detail: z.string(),
+    request_id: z.string().optional(),
+  })
+  .openapi("Problem");
+
+// Sites
+
+export const repositorySchema = z
+  .object({ id: z.string(), name: z.string(), agent_id: z.string().nullable(), online: z.boolean() })
+  .openapi("Repository");
+export const createRepositorySchema = z.strictObject({ id: idSchema, name: z.string().min(1).max(255).optional() }).openapi("CreateRepository");
+
+export const agentSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    repository_id: z.string(),
+    public_url: z.string().nullable(),
+    version: z.string().nullable(),
+    online: z.boolean(),
+    last_seen_at: nullableTimestamp,
+    slots_total: z.number().int(),
+    slots_used: z.number().int(),
+  })
+  .openapi("Agent");
+export const createAgentSchema = z
+  .strictObject({ id: idSchema, name: z.string().min(1).max(255).optional(), repository_id: idSchema })
+  .openapi("CreateAgent");
+export const createdAgentSchema = agentSchema.extend({ broker_password: z.string() }).openapi("CreatedAgent");
+
+// Backups
+
+export const backupDiskSchema = z
+  .object({
+    disk_index: z.number().int(),
+    vmware_disk_key: z.number().int().nullable(),
+    /** Virtual size, rounded up to whole GiB, as the catalog of the backup system has it. */
+    size_gb: z.number().int(),
+    size_bytes: z.number().int().nullable(),
+    qcow2_path: z.string().nullable(),
+    status: z.string(),
+    mountable: z.boolean(),
+    mount_id: z.string().optional(),
+  })
+  .openapi("BackupDisk");
+export const backupDisksSchema = z.object({ backup_id: z.string(), disks: z.array(backupDiskSchema) }).openapi("BackupDisks");
+
+export const backupSchema = z
+  .object({
+    backup_id: z.string(),
+    vm_name: z.string(),
+    repository_id: z.string(),
+    backup_type: z.string(),
+    status: z.string(),
+    created_at: nullableTimestamp,
+    completed_at: nullableTimestamp,
+    disks: z.array(backupDiskSchema),
+  })
+  .openapi("Backup");
+export const backupListSchema = z.object({ backups: z.array(backupSchema), next: z.string().optional() }).openapi("BackupList");
+
+export const registerBackupSchema = z
+  .strictObject({
+    vm_name: vmName,
+    repository_id: idSchema,
+    backup_id: idSchema.optional(),
+    backup_type: z.enum(["full", "incremental"]).optional(),
+    completed_at: timestamp.optional(),
+    disks: z
+      .array(
+        z.strictObject({
+          disk_index: diskIndexSchema,
+          qcow2_path: z.string().min(1).max(4096),
+          vmware_disk_key: z.number().int().min(0).max(2 ** 31 - 1).optional(),
+        }),
+      )
+      .min(1)
+      .max(maxDiskIndex + 1),
+  })
+  .openapi("RegisterBackup");
+
+export const scanResultSchema = z
+  .object({
+    repository_id: z.string(),
+    registered: z.array(z.string()),
+    already_known: z.number().int(),
+    problems: z.array(z.object({ qcow2_path: z.string(), code: z.string(), detail: z.string() })),
+    truncated: z.boolean(),
+  })
+  .openapi("ScanResult");
+
+// Mounts
+
+export const mountRequestSchema = z.strictObject({ backup_id: z.string().min(1).max(64), disk_index: diskIndexSchema.default(0) }).openapi("MountRequest");
+
+export const mountStatuses = ["mounting", "mounted", "unmounting", "failed"] as const;
+export type MountStatus = (typeof mountStatuses)[number];
+
+export const mountSchema = z
+  .object({
+    mount_id: z.string(),
+    backup_id: z.string(),
+    backup_disk_id: z.number().int(),
+    disk_index: z.number().int(),
+    agent_id: z.string(),
+    /** The agent's export slot; null once given back. */
+    nbd_device: z.string().nullable(),
+    /** Where the agent serves it: `{agent public url}/v1/mounts/{mount_id}`. */
+    mount_path: z.string().nullable(),
+    filesystem_type: z.string().nullable(),
+    volumes: z.array(volumeSchema),
+    status: z.enum(mountStatuses),
+    created_at: timestamp,
+    last_accessed_at: timestamp,
+    expires_at: timestamp,
+    error: z.object({ code: z.string(), detail: z.string() }).optional(),
+  })
+  .openapi("Mount");
+export type Mount = z.infer<typeof mountSchema>;
+export const mountListSchema = z.object({ mounts: z.array(mountSchema) }).openapi("MountList");
+
+export const createLinkSchema = z
+  .strictObject({
+    operation: z.enum(linkOperations),
+    path: z.string(),
+    format: z.enum(archiveFormats).optional(),
+    ttl_s: z.number().int().min(1).max(maxLinkLifeS).optional(),
+  })
+  .openapi("CreateLink");
+export const createdLinkSchema = z.object({ url: z.string(), expires_at: timestamp }).openapi("CreatedLink");
+
+// What the agent serves behind a signed link
+
+export const entrySchema = z
+  .object({
+    name: z.string(),
+    /** The exact form: use it as it is in the next request. */
+    path: z.string(),
+    type: z.enum(["file", "directory", "symlink", "other"]),
+    /** Exact: a number up to 2^53 − 1, a decimal string beyond. */
+    size: z.union([z.number().int(), z.string()]).nullable(),
+    /** Permission bits in octal, four digits: "0644". */
+    mode: z.string().nullable(),
+    uid: z.number().int().nullable(),
+    gid: z.number().int().nullable(),
+    modified_at: z.string().nullable(),
+    symlink_target: z.string().optional(),
+    error: z.object({ code: z.string(), detail: z.string() }).optional(),
+  })
+  .openapi("Entry");
+export type Entry = z.infer<typeof entrySchema>;
+
+export const listingSchema = z
+  .object({ mount_id: z.string(), path: z.string(), entries: z.array(entrySchema), next: z.string().optional() })
+  .openapi("Listing");
+export type Listing = z.infer<typeof listingSchema>;
+
+export const fileInfoSchema = entrySchema
+  .extend({
+    mount_id: z.string(),
+    hard_links: z.number().int().nullable(),
+    accessed_at: z.string().nullable(),
+    changed_at: z.string().nullable(),
+    created_at: z.string().nullable(),
+    /** Base64 of each value. */
+    xattrs: z.record(z.string(), z.string()),
+    device: z.object({ major: z.number().int(), minor: z.number().int() }).optional(),
+  })
+  .openapi("FileInfo");
+export type FileInfo = z.infer<typeof fileInfoSchema>;
+
+export const defaultListingLimit = 1000;
+export const maxListingLimit = 10_000;
+
+// Operations
+
+export const resourcesSchema = z
+  .object({
+    agents: z.array(
+      z.object({ agent_id: z.string(), online: z.boolean(), slots_total: z.number().int(), slots_used: z.number().int(), slots_free: z.number().int() }),
+    ),
+  })
+  .openapi("Resources");
+
+export const cleanupStatusSchema = z
+  .object({
+    idle_timeout_s: z.number().int(),
+    last_run_at: nullableTimestamp,
+    next_run_at: nullableTimestamp,
+    ended_total: z.number().int(),
+    expiring: z.array(z.object({ mount_id: z.string(), expires_at: timestamp })),
+  })
+  .openapi("CleanupStatus");
+
+export const eventSchema = z
+  .object({
+    id: z.number().int(),
+    at: timestamp,
+    type: z.string(),
+    actor: z.string().nullable(),
+    backup_id: z.string().nullable(),
+    disk_index: z.number().int().nullable(),
+    mount_id: z.string().nullable(),
+    agent_id: z.string().nullable(),
+    operation: z.string().nullable(),
+    path: z.string().nullable(),
+    bytes: z.number().int().nullable(),
+    outcome: z.string().nullable(),
+  })
+  .openapi("Event");
+export const eventListSchema = z.object({ events: z.array(eventSchema), next: z.string().optional() }).openapi("EventList");
+
+export const tokenSchema = z
+  .object({ id: z.string(), name: z.string(), role: z.enum(["admin", "operator"]), created_at: timestamp, last_used_at: nullableTimestamp, expires_at: nullableTimestamp })
+  .openapi("ApiToken");
+export const createTokenSchema = z
+  .strictObject({ name: z.string().min(1).max(255), role: z.enum(["admin", "operator"]).default("operator"), ttl_s: z.number().int().min(60).optional() })
+  .openapi("CreateApiToken");
+export const createdTokenSchema = tokenSchema.extend({ token: z.string() }).openapi("CreatedApiToken");
