@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS agents;
+DROP TABLE IF EXISTS repositories;
