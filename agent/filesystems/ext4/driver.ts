@@ -1,0 +1,60 @@
+import type { BlockSource } from "../../blocks/block-source.ts";
+import { corrupt } from "../../blocks/disk-error.ts";
+import type { FileSystemDriver } from "../filesystem.ts";
+import { Contents } from "./contents.ts";
+import { noChanges } from "./fast-commit-changes.ts";
+import { fileSystemType } from "./features.ts";
+import { Ext4FileSystem } from "./filesystem.ts";
+import { GroupDescriptors } from "./group-descriptors.ts";
+import { InodeTable } from "./inode-table.ts";
+import { hasSuperblockMagic, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
+
+/** Above this many descriptor blocks the superblock's own count has to do: reading them all would take too long. */
+const maxDescriptorBlocksCounted = 1024;
+
+export const ext4: FileSystemDriver = {
+  name: "ext4",
+
+  async probe(source: BlockSource): Promise<boolean> {
+    if (source.sizeBytes < superblockOffsetBytes + superblockSizeBytes) return false;
+    return hasSuperblockMagic(await source.read(superblockOffsetBytes, superblockSizeBytes));
+  },
+
+  async open(source: BlockSource): Promise<Ext4FileSystem> {
+    const superblock = await readSuperblock(source);
+    const changes = noChanges();
+    const groups = new GroupDescriptors(source, superblock);
+    const inodes = new InodeTable(source, superblock, groups, changes);
+    const contents = new Contents(source, superblock, changes);
+    const root = await inodes.get(2);
+    if (root.type !== "directory") throw corrupt("ext4 root directory", root.offsetBytes, "inode 2 is no directory");
+    return new Ext4FileSystem({ source, superblock, inodes, contents, changes }, {
+      type: fileSystemType(superblock.features),
+      label: superblock.label,
+      uuid: superblock.uuid,
+      sizeBytes: superblock.blockCount * superblock.blockSizeBytes,
+      usedBytes: await countUsedBytes(superblock, groups),
+      blockSizeBytes: superblock.blockSizeBytes,
+      state: superblock.validState ? "clean" : "dirty",
+    });
+  },
+};
+
+async function readSuperblock(source: BlockSource): Promise<Superblock> {
+  if (source.sizeBytes < superblockOffsetBytes + superblockSizeBytes) {
+    throw corrupt("ext4 superblock", superblockOffsetBytes, `the volume has ${source.sizeBytes} bytes`);
+  }
+  return parseSuperblock(await source.read(superblockOffsetBytes, superblockSizeBytes), source.sizeBytes);
+}
+
+async function countUsedBytes(superblock: Superblock, groups: GroupDescriptors): Promise<number> {
+  let freeClusters = superblock.freeClusterCount;
+  if (groups.descriptorBlockCount <= maxDescriptorBlocksCounted) {
+    freeClusters = 0;
+    for (let block = 0; block < groups.descriptorBlockCount; block++) {
+      for (const descriptor of await groups.block(block)) freeClusters += descriptor.freeClusters;
+    }
+  }
+  const used = superblock.blockCount * superblock.blockSizeBytes - freeClusters * superblock.clusterSizeBytes;
+  return Math.max(0, used);
+}
