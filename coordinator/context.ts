@@ -48,6 +48,19 @@ export interface Fleet {
 export interface Mounts {
   /** Ends on their agents, at once where they are online, the mounts whose rows a deletion took away. Never throws for an offline agent: the reconcile ends them later. */
   endDeleted(mounts: readonly { readonly mountId: string; readonly agentId: string }[]): Promise<void>;
+  /** One run at a time for a key in this process: who asks while it runs shares its outcome. */
+  once<T>(key: string, run: () => Promise<T>): { readonly outcome: Promise<T>; readonly first: boolean };
+  readonly timings: MountTimings;
+}
+
+export interface MountTimings {
+  /** How long a mount command may take in all. */
+  readonly mountTimeoutMs: number;
+  readonly unmountTimeoutMs: number;
+  /** How far ahead the deadline in a row is set, and renewed while its sender lives. */
+  readonly claimMs: number;
+  /** A mount that no row asks for is ended when, after this, there is still none. */
+  readonly strayConfirmMs: number;
 }
 
 /** The keys that sign links; shared by all coordinators through the database. */
