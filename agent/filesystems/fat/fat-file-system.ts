@@ -1,0 +1,237 @@
+import type { BlockSource, MaybePromise } from "../../blocks/block-source.ts";
+import { corrupt, DiskError, toDiskError } from "../../blocks/disk-error.ts";
+import type { ByteString } from "../byte-string.ts";
+import type { Attributes, Details, FileExtent, FileSystem, FileSystemFacts, Timestamp } from "../filesystem.ts";
+import { FIRST_CLUSTER, type BootSector } from "./boot-sector.ts";
+import { ClusterChain } from "./cluster-chain.ts";
+import { DirectoryParser, type FatEntry } from "./directory-parser.ts";
+import { rootNode, type FatNode } from "./directory-record.ts";
+import { fatSeconds } from "./fat-time.ts";
+import type { FatTable } from "./fat-table.ts";
+
+/** Directory contents read at a time; a batch of entries each. */
+const DIRECTORY_PIECE_BYTES = 128 * 1024;
+/** Clusters of a directory followed before its first piece is given. */
+const DIRECTORY_AHEAD_CLUSTERS = 1024;
+/** 64 Ki records of 32 bytes is what systems allow; hostile chains may go on for the whole volume. */
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+/** Extents given at a time: a caller streams them, more would only cost memory. */
+const MAX_EXTENTS = 1024;
+/** Directories whose size is being found at the same time during one `stat`. */
+const STAT_CONCURRENCY = 32;
+
+const MODE_DIRECTORY = 0o040755;
+const MODE_FILE = 0o100755;
+const MODE_READ_ONLY_FILE = 0o100555;
+
+/** FAT as Linux's vfat mounts it by default: owner root, modes 0755 and 0555, times taken as UTC. */
+export class FatFileSystem implements FileSystem<FatNode> {
+  readonly facts: FileSystemFacts;
+  readonly root: FatNode = rootNode;
+  readonly #source: BlockSource;
+  readonly #boot: BootSector;
+  readonly #table: FatTable;
+  /** As long as somebody holds the node: a chain is followed once per open file. */
+  readonly #chains = new WeakMap<FatNode, ClusterChain>();
+
+  constructor(source: BlockSource, boot: BootSector, table: FatTable, facts: FileSystemFacts) {
+    this.#source = source;
+    this.#boot = boot;
+    this.#table = table;
+    this.facts = facts;
+  }
+
+  async *readDirectory(directory: FatNode): AsyncGenerator<readonly FatEntry[]> {
+    const parser = new DirectoryParser(this.#boot.fatBits);
+    for await (const piece of this.#directoryPieces(directory)) {
+      const entries = parser.parse(piece.bytes, piece.offset);
+      if (entries.length > 0) yield entries;
+    }
+  }
+
+  /** Exactly first; then, as vfat does, without regard to ASCII case and trailing dots, by long or short name. */
+  async lookup(directory: FatNode, name: ByteString): Promise<FatEntry | undefined> {
+    const folded = foldName(name);
+    let similar: FatEntry | undefined;
+    for await (const entries of this.readDirectory(directory)) {
+      for (const entry of entries) {
+        if (entry.name === name) return entry;
+        if (similar === undefined && (isSimilar(entry.name, folded) || isSimilar(entry.shortName, folded))) similar = entry;
+      }
+    }
+    return similar;
+  }
+
+  async stat(nodes: readonly FatNode[]): Promise<(Attributes | DiskError)[]> {
+    const results = nodes.map((node) => (node.isDirectory ? undefined : this.#fileAttributes(node)));
+    // A directory's record holds neither its size nor its link count: both are counted as Linux does.
+    const directories = nodes.flatMap((node, index) => (node.isDirectory ? [index] : []));
+    for (let start = 0; start < directories.length; start += STAT_CONCURRENCY) {
+      const some = directories.slice(start, start + STAT_CONCURRENCY);
+      const found = await Promise.all(some.map((index) => this.#directoryAttributes(nodes[index]!)));
+      some.forEach((index, position) => (results[index] = found[position] as Attributes));
+    }
+    return results as (Attributes | DiskError)[];
+  }
+
+  async details(node: FatNode): Promise<Details> {
+    return {
+      accessedAt: node.accessDate === 0 ? undefined : timestamp(fatSeconds(node.accessDate, 0), 0, 0),
+      changedAt: undefined,
+      createdAt: creationTime(node),
+      xattrs: new Map(),
+    };
+  }
+
+  async readLink(): Promise<ByteString> {
+    throw new DiskError("unsupported", "FAT has no symbolic links");
+  }
+
+  extents(node: FatNode, offset: number, length: number): MaybePromise<FileExtent[]> {
+    const wanted = Math.min(length, node.size - offset);
+    const firstIndex = Math.floor(offset / this.#boot.clusterBytes);
+    const endIndex = Math.ceil((offset + wanted) / this.#boot.clusterBytes);
+    const chain = this.#chain(node);
+    const pending = chain.follow(endIndex);
+    if (pending instanceof Promise) return pending.then(() => this.#toExtents(node, chain, offset, wanted, firstIndex));
+    return this.#toExtents(node, chain, offset, wanted, firstIndex);
+  }
+
+  #toExtents(node: FatNode, chain: ClusterChain, offset: number, wanted: number, firstIndex: number): FileExtent[] {
+    const { clusterBytes, dataOffsetBytes } = this.#boot;
+    let position = chain.runIndex(firstIndex);
+    if (position < 0) throw chain.end?.error ?? this.#tooShort(node, chain);
+    const extents: FileExtent[] = [];
+    const end = offset + wanted;
+    for (let at = offset; at < end && position < chain.runs.length && extents.length < MAX_EXTENTS; position += 1) {
+      const run = chain.runs[position]!;
+      const within = at - run.index * clusterBytes;
+      const sourceOffset = dataOffsetBytes + (run.cluster - FIRST_CLUSTER) * clusterBytes + within;
+      const inRun = Math.min(run.count * clusterBytes - within, end - at);
+      const length = Math.min(inRun, this.#source.sizeBytes - sourceOffset);
+      if (length > 0) extents.push({ kind: "data", offset: at, length, source: this.#source, sourceOffset });
+      if (length < inRun) {
+        // The volume says it is larger than what holds it: a cut-off image or partition.
+        if (extents.length === 0) throw corrupt(describe(node), sourceOffset, `its data leaves the volume's ${this.#source.sizeBytes} bytes`);
+        break;
+      }
+      at += length;
+    }
+    return extents;
+  }
+
+  #tooShort(node: FatNode, chain: ClusterChain): DiskError {
+    const found = `its chain holds ${chain.length} clusters, ${Math.ceil(node.size / this.#boot.clusterBytes)} are needed for ${node.size} bytes`;
+    return corrupt(describe(node), undefined, found);
+  }
+
+  #chain(node: FatNode): ClusterChain {
+    let chain = this.#chains.get(node);
+    if (chain === undefined) {
+      chain = new ClusterChain(this.#table, node === rootNode ? this.#boot.rootCluster : node.firstCluster, describe(node));
+      this.#chains.set(node, chain);
+    }
+    return chain;
+  }
+
+  /** The records of a directory with their place on the volume. */
+  async *#directoryPieces(directory: FatNode): AsyncGenerator<{ bytes: Uint8Array; offset: number }> {
+    const { clusterBytes, dataOffsetBytes, rootOffsetBytes, rootBytes, rootCluster } = this.#boot;
+    if (directory === rootNode && rootCluster === 0) {
+      yield { bytes: await this.#source.read(rootOffsetBytes, rootBytes), offset: rootOffsetBytes };
+      return;
+    }
+    if (directory !== rootNode && (directory.firstCluster === 0 || directory.firstCluster === rootCluster)) {
+      throw corrupt(describe(directory), undefined, `starts at cluster ${directory.firstCluster}, which is the root's or none`);
+    }
+    const chain = this.#chain(directory);
+    const maxClusters = Math.ceil(MAX_DIRECTORY_BYTES / clusterBytes);
+    const pieceClusters = Math.max(1, Math.floor(DIRECTORY_PIECE_BYTES / clusterBytes));
+    let index = 0;
+    for (;;) {
+      await chain.follow(Math.min(maxClusters, index + DIRECTORY_AHEAD_CLUSTERS));
+      const position = chain.runIndex(index);
+      if (position < 0) break;
+      const run = chain.runs[position]!;
+      const within = index - run.index;
+      const count = Math.min(pieceClusters, run.count - within);
+      const offset = dataOffsetBytes + (run.cluster + within - FIRST_CLUSTER) * clusterBytes;
+      yield { bytes: await this.#source.read(offset, count * clusterBytes), offset };
+      index += count;
+    }
+    // What could be read was given; the rest is lost, and that must be seen.
+    if (chain.end?.error !== undefined) throw chain.end.error;
+    if (chain.end === undefined) throw corrupt(describe(directory), undefined, `longer than ${MAX_DIRECTORY_BYTES} bytes`);
+  }
+
+  #fileAttributes(node: FatNode): Attributes {
+    const mode = node.isReadOnly ? MODE_READ_ONLY_FILE : MODE_FILE;
+    const hasData = node.size === 0 || this.#table.isCluster(node.firstCluster);
+    const attributes = this.#attributes(node, "file", node.size, mode, 1);
+    if (hasData) return attributes;
+    const found = `${node.size} bytes from cluster ${node.firstCluster}, the clusters are 2 to ${this.#table.endCluster - 1}`;
+    return { ...attributes, contentError: corrupt(describe(node), undefined, found) };
+  }
+
+  async #directoryAttributes(node: FatNode): Promise<Attributes | DiskError> {
+    try {
+      const parser = new DirectoryParser(this.#boot.fatBits);
+      let size = 0;
+      for await (const piece of this.#directoryPieces(node)) {
+        parser.parse(piece.bytes, piece.offset);
+        size += piece.bytes.length;
+      }
+      if (node === rootNode) return this.#attributes(node, "directory", size, MODE_DIRECTORY, parser.directoryCount + 2);
+      if (parser.directoryCount < 2) return corrupt(describe(node), undefined, "holds no entries . and ..");
+      return this.#attributes(node, "directory", size, MODE_DIRECTORY, parser.directoryCount);
+    } catch (error) {
+      return toDiskError(error);
+    }
+  }
+
+  #attributes(node: FatNode, type: "file" | "directory", size: number, mode: number, linkCount: number): Attributes {
+    return {
+      type,
+      id: node.id,
+      size,
+      mode,
+      uid: 0,
+      gid: 0,
+      linkCount,
+      deviceMajor: 0,
+      deviceMinor: 0,
+      mtimeSeconds: node.modifiedSeconds,
+      mtimeNanoseconds: 0,
+      mtimeDigits: 0,
+    };
+  }
+}
+
+function describe(node: FatNode): string {
+  if (node === rootNode) return "FAT root directory";
+  return `FAT ${node.isDirectory ? "directory" : "file"} (record at byte ${node.id})`;
+}
+
+/** Two seconds, refined by up to 199 hundredths. */
+function creationTime(node: FatNode): Timestamp | undefined {
+  const date = Math.floor(node.creationDateTime / 65_536);
+  if (date === 0) return undefined;
+  const seconds = fatSeconds(date, node.creationDateTime % 65_536) + Math.floor(node.creationHundredths / 100);
+  return timestamp(seconds, (node.creationHundredths % 100) * 10_000_000, 2);
+}
+
+function timestamp(seconds: number, nanoseconds: number, digits: number): Timestamp {
+  return { seconds, nanoseconds, digits };
+}
+
+const trailingDots = /\.+$/;
+
+/** Compares lengths first: most names of a long directory are told apart by them. */
+function isSimilar(name: ByteString, folded: ByteString): boolean {
+  if (name.length !== folded.length && !name.endsWith(".")) return false;
+  return foldName(name) === folded;
+}
+
+function foldName(name: ByteString): ByteString {
+  return name.replace(trailingDots, "").replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

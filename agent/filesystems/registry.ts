@@ -1,0 +1,19 @@
+import type { BlockSource } from "../blocks/block-source.ts";
+import { fatDriver } from "./fat/driver.ts";
+import type { FileSystemDriver } from "./filesystem.ts";
+import { recogniseContainer } from "./recognise.ts";
+
+/** Every reader there is. FAT last: it has no magic, only plausible numbers. */
+export const fileSystemDrivers: readonly FileSystemDriver[] = [fatDriver];
+
+/**
+ * The reader for what lies on the source; undefined when there is none (see `recognise` for its name). A member of
+ * an array or an encrypted volume is never opened as the filesystem that its first bytes look like.
+ */
+export async function detectFileSystem(source: BlockSource): Promise<FileSystemDriver | undefined> {
+  if ((await recogniseContainer(source)) !== undefined) return undefined;
+  for (const driver of fileSystemDrivers) {
+    if (await driver.probe(source)) return driver;
+  }
+  return undefined;
+}
