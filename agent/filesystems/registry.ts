@@ -1,10 +1,11 @@
 import type { BlockSource } from "../blocks/block-source.ts";
-import { fatDriver } from "./fat/driver.ts";
+import { ext4 } from "./ext4/driver.ts";
+import { fat } from "./fat/driver.ts";
 import type { FileSystemDriver } from "./filesystem.ts";
 import { recogniseContainer } from "./recognise.ts";
 
 /** Every reader there is. FAT last: it has no magic, only plausible numbers. */
-export const fileSystemDrivers: readonly FileSystemDriver[] = [fatDriver];
+export const fileSystemDrivers: readonly FileSystemDriver[] = [ext4, fat];
 
 /**
  * The reader for what lies on the source; undefined when there is none (see `recognise` for its name). A member of

@@ -11,7 +11,7 @@ import { bootLabel, findLabel, readIsDirty, readUsedBytes, toLabel, toUuid } fro
 const LABEL_SEARCH_BYTES = 256 * 1024;
 
 /** FAT12, FAT16 and FAT32, with long names. */
-export const fatDriver: FileSystemDriver = {
+export const fat: FileSystemDriver = {
   name: "fat",
 
   async probe(source: BlockSource): Promise<boolean> {
