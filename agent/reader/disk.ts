@@ -1,0 +1,272 @@
+import { createHash } from "node:crypto";
+import type { BlockSource } from "../blocks/block-source.ts";
+import { cached } from "../blocks/cached.ts";
+import { DiskError } from "../blocks/disk-error.ts";
+import { textToByteString } from "../filesystems/byte-string.ts";
+import type { FileSystem, FileSystemFacts } from "../filesystems/filesystem.ts";
+import { scanVolumes } from "../volumes/scan.ts";
+import type { Volume } from "../volumes/volume.ts";
+import { PluckError } from "../../shared/errors.ts";
+import { formatGuestPath } from "../../shared/guest-path.ts";
+import type { VolumeSummary } from "../../shared/messages.ts";
+import { contentStream, readContent } from "./content.ts";
+import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
+import { FolderCache } from "./folder.ts";
+import { listFolder } from "./listing.ts";
+import { modifiedAt, toListedNode, volumeNode } from "./node.ts";
+import { openFileSystem, recogniseType } from "./open-file-system.ts";
+import type { OpenVolume } from "./open-volume.ts";
+import { ReadBudget } from "./read-budget.ts";
+import { toNodeError, toReaderError } from "./reader-error.ts";
+import { type NodePlace, resolvePath } from "./resolve.ts";
+import { walkFolder } from "./walk.ts";
+
+/** Metadata of the disk kept in memory. */
+const cacheBytes = 64 * 1024 * 1024;
+/** A volume that takes longer to open is listed as unreadable; a journal of 1 GiB is replayed in a few seconds. */
+const volumeOpenTimeoutMs = 60_000;
+/** More volumes than this are not opened, only told of. */
+const maxVolumes = 512;
+
+export interface OpenDiskOptions {
+  /** Changes when the disk's contents change: part of every ETag. */
+  readonly diskId: string;
+  /** Finds the volumes; by default every table and volume manager there is. */
+  readonly scan?: (source: BlockSource) => Promise<readonly Volume[]>;
+  /** Opens the filesystem of a volume; by default the registered ones. */
+  readonly open?: (source: BlockSource) => Promise<FileSystem>;
+}
+
+/** A disk reader whose walk also comes in groups, as it crosses to another thread. */
+export interface OpenDisk extends DiskReader {
+  walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void>;
+  readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a disk: finds its volumes and opens their filesystems, each on its own, so that one that
+ * can't be read takes nothing from the others. Doesn't own the source.
+ *
+ * @throws PluckError only when the volumes can't be looked for at all (io_error on the first bytes)
+ */
+export async function openDisk(source: BlockSource, options: OpenDiskOptions): Promise<OpenDisk> {
+  const disk = cached(source, { capacityBytes: cacheBytes });
+  let found: readonly Volume[];
+  try {
+    found = await (options.scan ?? scanVolumes)(disk);
+  } catch (error) {
+    throw toReaderError(error, "volumes of the disk");
+  }
+  const open = options.open ?? openFileSystem;
+  const volumes = await Promise.all(found.map((volume, index) => openVolume(volume, index, open)));
+  return new LocalDisk(source.sizeBytes, volumes, options.diskId);
+}
+
+async function openVolume(volume: Volume, index: number, open: (source: BlockSource) => Promise<FileSystem>): Promise<OpenVolume> {
+  const name = textToByteString(volume.name);
+  const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
+    return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type } };
+  };
+  // Both a source and an error: it can be read, but its table contradicts itself.
+  const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
+  if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
+  if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
+  try {
+    const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
+    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark) };
+  } catch (error) {
+    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), await recogniseType(volume.source));
+  }
+}
+
+async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DiskError("io_error", `opening it took longer than ${timeoutMs / 1000} s`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: NodeError | undefined): VolumeSummary {
+  const { partition } = volume;
+  return {
+    name: volume.name,
+    path: formatGuestPath([textToByteString(volume.name)]),
+    kind: volume.kind,
+    size_bytes: volume.sizeBytes,
+    filesystem_type: facts?.type ?? null,
+    label: facts?.label ?? null,
+    uuid: facts?.uuid ?? null,
+    used_bytes: facts?.usedBytes ?? null,
+    state: facts?.state ?? null,
+    partition:
+      partition === undefined
+        ? null
+        : {
+            number: partition.number,
+            table: partition.table,
+            type: partition.type,
+            uuid: partition.uuid ?? null,
+            label: partition.label ?? null,
+            start_bytes: partition.startBytes,
+          },
+    readable: facts !== undefined,
+    error: error ?? null,
+  };
+}
+
+class LocalDisk implements OpenDisk {
+  readonly sizeBytes: number;
+  readonly volumes: readonly VolumeSummary[];
+  readonly #open: readonly OpenVolume[];
+  readonly #diskId: string;
+  readonly #folders = new FolderCache();
+  readonly #budget = new ReadBudget();
+  readonly #closed = new AbortController();
+
+  constructor(sizeBytes: number, open: readonly OpenVolume[], diskId: string) {
+    this.sizeBytes = sizeBytes;
+    this.#open = open;
+    this.#diskId = diskId;
+    this.volumes = open.map((volume) => volume.summary);
+  }
+
+  async list(request: ListRequest): Promise<ListPage> {
+    return this.#reading("listing", () => listFolder(this.#open, this.#folders, request));
+  }
+
+  async info(request: PathRequest): Promise<NodeInfo> {
+    return this.#reading("details", async () => {
+      const place = await resolvePath(this.#open, request, false);
+      if (place.kind === "top") return { path: [], type: "directory", mode: 0o40555, xattrs: [] };
+      if (place.kind === "unreadable") return { ...(await volumeNode(place.volume)), xattrs: [] };
+      return describeNode(place);
+    });
+  }
+
+  async resolve(request: PathRequest): Promise<ResolvedNode> {
+    return this.#reading("resolving", async () => {
+      const place = await resolvePath(this.#open, request, true);
+      if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
+      if (place.kind === "top") return { path: [], type: "directory", size: 0, etag: this.#etag([]) };
+      const { attributes, path, volume, node } = place;
+      const base = { path, modifiedAt: modifiedAt(attributes) };
+      if (attributes.type === "directory") return { ...base, type: "directory", size: 0, etag: this.#etag(identity(place)) };
+      const size = assertReadable(place);
+      const details = await volume.fileSystem.details(node);
+      return { ...base, type: "file", size, etag: this.#etag([...identity(place), details.changedAt?.seconds, details.changedAt?.nanoseconds]) };
+    });
+  }
+
+  read(request: PathRequest & { readonly offset: number; readonly length: number }): ReadableStream<Uint8Array> {
+    return contentStream((signal) => this.readChunks(request, signal));
+  }
+
+  async *readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+    const ended = AbortSignal.any([signal, this.#closed.signal]);
+    ended.throwIfAborted();
+    const place = await this.#reading("resolving", () => resolvePath(this.#open, request, true));
+    if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
+    if (place.kind === "top") throw new PluckError("not_a_file", "/ is a folder, not a file.");
+    const size = assertReadable(place);
+    const { offset, length } = request;
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || length > size - offset) {
+      throw new PluckError("range_not_satisfiable", `Bytes ${offset} to ${offset + length} lie outside the file, which has ${size} bytes.`);
+    }
+    const range = { fileSystem: place.volume.fileSystem, node: place.node, offset, length, path: formatGuestPath(place.path) };
+    yield* readContent(range, this.#budget, ended);
+  }
+
+  async *walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
+    const ended = new AbortController();
+    try {
+      for await (const group of this.walkGroups(request, ended.signal)) yield* group;
+    } finally {
+      ended.abort();
+    }
+  }
+
+  async *walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
+    const ended = AbortSignal.any([signal, this.#closed.signal]);
+    ended.throwIfAborted();
+    const context = { volumes: this.#open, folders: this.#folders, budget: this.#budget };
+    try {
+      yield* walkFolder(context, request, ended);
+    } catch (error) {
+      if (ended.aborted) throw ended.reason;
+      throw toReaderError(error, "walk");
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new PluckError("mount_not_found", "The disk was closed."));
+  }
+
+  async #reading<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#closed.signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      throw toReaderError(error, what);
+    }
+  }
+
+  #etag(parts: readonly (string | number | bigint | undefined)[]): string {
+    return createHash("sha256").update([this.#diskId, ...parts].join("\0")).digest("base64url").slice(0, 27);
+  }
+}
+
+function identity({ volume, attributes }: NodePlace): (string | number | bigint | undefined)[] {
+  const { id, size, mtimeSeconds, mtimeNanoseconds } = attributes;
+  return [volume.name, volume.summary.uuid ?? "", id, size, mtimeSeconds, mtimeNanoseconds];
+}
+
+/** The size of a regular file whose contents can be read. */
+function assertReadable({ attributes, path, entryError }: NodePlace): number {
+  const shown = formatGuestPath(path);
+  if (attributes.type !== "file") throw new PluckError("not_a_file", `${shown} is not a regular file.`);
+  const problem = attributes.contentError ?? entryError;
+  if (problem !== undefined) throw toReaderError(problem, `file ${shown}`);
+  if (typeof attributes.size === "bigint") {
+    throw new PluckError("unsupported", `${shown} has ${attributes.size} bytes; files beyond ${Number.MAX_SAFE_INTEGER} are not sent.`);
+  }
+  return attributes.size;
+}
+
+async function describeNode(place: NodePlace): Promise<NodeInfo> {
+  const { attributes, path, node, volume, entryError } = place;
+  const { fileSystem } = volume;
+  let listed = toListedNode(path, attributes, attributes.type, entryError);
+  if (attributes.type === "symlink" && attributes.contentError === undefined) {
+    try {
+      listed = { ...listed, symlinkTarget: await fileSystem.readLink(node) };
+    } catch (error) {
+      listed = { ...listed, error: listed.error ?? toNodeError(error, "symlink target") };
+    }
+  }
+  const isDevice = (attributes.mode & 0o170000) === 0o020000 || (attributes.mode & 0o170000) === 0o060000;
+  const base = {
+    ...listed,
+    linkCount: attributes.linkCount,
+    ...(isDevice ? { deviceMajor: attributes.deviceMajor, deviceMinor: attributes.deviceMinor } : {}),
+  };
+  try {
+    const details = await fileSystem.details(node);
+    const error = base.error ?? (details.xattrError === undefined ? undefined : toNodeError(details.xattrError, "extended attributes"));
+    return {
+      ...base,
+      ...(details.accessedAt === undefined ? {} : { accessedAt: details.accessedAt }),
+      ...(details.changedAt === undefined ? {} : { changedAt: details.changedAt }),
+      ...(details.createdAt === undefined ? {} : { createdAt: details.createdAt }),
+      xattrs: [...details.xattrs],
+      ...(error === undefined ? {} : { error }),
+    };
+  } catch (error) {
+    return { ...base, xattrs: [], error: base.error ?? toNodeError(error, `details of ${formatGuestPath(path)}`) };
+  }
+}

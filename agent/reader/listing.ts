@@ -1,0 +1,165 @@
+import { DiskError } from "../blocks/disk-error.ts";
+import type { ByteString } from "../filesystems/byte-string.ts";
+import type { Attributes, DirectoryEntry } from "../filesystems/filesystem.ts";
+import { PluckError } from "../../shared/errors.ts";
+import { formatGuestPath } from "../../shared/guest-path.ts";
+import { findPosition, formatCursor, parseCursor, positionOf } from "./cursor.ts";
+import type { ListedNode, ListPage, ListRequest } from "./disk-reader.ts";
+import { type Folder, FolderCache } from "./folder.ts";
+import { statMany, toListedNode, volumeNode } from "./node.ts";
+import type { OpenVolume, ReadableVolume } from "./open-volume.ts";
+import { toNodeError } from "./reader-error.ts";
+import { type NodePlace, resolvePath } from "./resolve.ts";
+import { Traversal, type Visit } from "./traversal.ts";
+
+/** Symlink targets read at the same time. */
+const linksInFlight = 32;
+
+/** What a page holds before its attributes are read. */
+export interface PlannedEntry {
+  readonly volume: ReadableVolume;
+  readonly path: readonly ByteString[];
+  readonly entry: DirectoryEntry<unknown>;
+  /** Why the folder behind it can't be read. */
+  readonly folderError?: DiskError;
+}
+
+export async function listFolder(volumes: readonly OpenVolume[], folders: FolderCache, request: ListRequest): Promise<ListPage> {
+  const place = await resolvePath(volumes, request, true);
+  if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
+  if (request.recursive) return listRecursively(volumes, folders, place, request);
+  if (place.kind === "top") return listVolumes(volumes, request);
+  const folder = await openFolder(folders, place);
+  let start = 0;
+  if (request.cursor !== undefined) {
+    const [position] = parseCursor(request.cursor);
+    if (position === undefined) throw new PluckError("invalid_request", "The cursor is empty.");
+    const { index, exact } = findPosition(folder, position);
+    start = exact ? index + 1 : index;
+  }
+  const end = Math.min(start + request.limit, folder.entries.length);
+  const planned = folder.entries.slice(start, end).map((entry) => ({ volume: place.volume, path: [...place.path, entry.name], entry }));
+  const nodes = await describeEntries(planned);
+  if (end >= folder.entries.length || end === start) return { path: place.path, nodes };
+  return { path: place.path, nodes, next: formatCursor([positionOf(folder, end - 1)]) };
+}
+
+/** @throws PluckError not_a_directory, or what is wrong with the folder */
+export async function openFolder(folders: FolderCache, place: NodePlace): Promise<Folder> {
+  const path = formatGuestPath(place.path);
+  if (place.attributes.type !== "directory") throw new PluckError("not_a_directory", `${path} is not a folder.`);
+  return folders.read(folderKey(place.volume, place.attributes.id), place.volume.fileSystem, place.node, `folder ${path}`);
+}
+
+export function folderKey(volume: ReadableVolume, id: number | string): string {
+  return `${volume.name}\0${id}`;
+}
+
+/** "/" has few entries, so it comes in pages only when asked for tiny ones. */
+async function listVolumes(volumes: readonly OpenVolume[], request: ListRequest): Promise<ListPage> {
+  let start = 0;
+  if (request.cursor !== undefined) {
+    const [position] = parseCursor(request.cursor);
+    start = volumes.findIndex((volume) => volume.name === position?.name) + 1;
+    if (start === 0) throw new PluckError("invalid_request", "The cursor names a volume that this disk doesn't have.");
+  }
+  const end = Math.min(start + request.limit, volumes.length);
+  const nodes = await Promise.all(volumes.slice(start, end).map(volumeNode));
+  const last = volumes[end - 1];
+  if (end >= volumes.length || last === undefined) return { path: [], nodes };
+  return { path: [], nodes, next: formatCursor([{ directory: true, name: last.name, ordinal: 0 }]) };
+}
+
+async function listRecursively(
+  volumes: readonly OpenVolume[],
+  folders: FolderCache,
+  place: { readonly kind: "top" } | NodePlace,
+  request: ListRequest,
+): Promise<ListPage> {
+  const traversal = new Traversal(volumes, folders, place);
+  if (request.cursor !== undefined) await traversal.seek(parseCursor(request.cursor));
+  else await traversal.start();
+  const path = place.kind === "top" ? [] : place.path;
+  const visits: Visit[] = [];
+  while (visits.length < request.limit) {
+    const visit = await traversal.next();
+    if (visit === undefined) return { path, nodes: await describeVisits(visits) };
+    visits.push(visit);
+  }
+  // Taken before the look ahead: a cursor points at the last entry given.
+  const next = formatCursor(traversal.positions());
+  const nodes = await describeVisits(visits);
+  return (await traversal.next()) === undefined ? { path, nodes } : { path, nodes, next };
+}
+
+async function describeVisits(visits: readonly Visit[]): Promise<ListedNode[]> {
+  const nodes = new Array<ListedNode>(visits.length);
+  const byVolume = new Map<ReadableVolume, { index: number; planned: PlannedEntry }[]>();
+  for (const [index, visit] of visits.entries()) {
+    if (visit.kind === "volume") {
+      nodes[index] = await volumeNode(visit.volume);
+      continue;
+    }
+    const planned = byVolume.get(visit.volume);
+    if (planned === undefined) byVolume.set(visit.volume, [{ index, planned: visit }]);
+    else planned.push({ index, planned: visit });
+  }
+  for (const group of byVolume.values()) {
+    const described = await describeEntries(group.map(({ planned }) => planned));
+    for (const [position, { index }] of group.entries()) {
+      const node = described[position];
+      if (node !== undefined) nodes[index] = node;
+    }
+  }
+  return nodes;
+}
+
+/** Attributes and link targets of entries of one volume, in order. */
+async function describeEntries(planned: readonly PlannedEntry[]): Promise<ListedNode[]> {
+  const [first] = planned;
+  if (first === undefined) return [];
+  const { fileSystem } = first.volume;
+  const found = await statEntries(planned.map(({ entry }) => entry), fileSystem);
+  const nodes = planned.map(({ path, entry, folderError }, index) =>
+    toListedNode(path, found[index] ?? noAttributes, entry.type ?? "other", entry.error ?? folderError),
+  );
+  const links = nodes.flatMap((node, index) => (node.type === "symlink" && node.mode !== undefined ? [index] : []));
+  let next = 0;
+  const readTargets = async () => {
+    for (let link = links[next++]; link !== undefined; link = links[next++]) {
+      const node = nodes[link];
+      const entry = planned[link]?.entry;
+      if (node === undefined || entry === undefined) continue;
+      try {
+        nodes[link] = { ...node, symlinkTarget: await fileSystem.readLink(entry.node) };
+      } catch (error) {
+        nodes[link] = { ...node, error: node.error ?? toNodeError(error, "symlink target") };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(linksInFlight, links.length) }, readTargets));
+  return nodes;
+}
+
+const noAttributes = new DiskError("corrupt", "no attributes");
+
+/** Attributes of entries; one that stands for something unreadable has no node to ask. */
+export async function statEntries(
+  entries: readonly DirectoryEntry<unknown>[],
+  fileSystem: ReadableVolume["fileSystem"],
+): Promise<(Attributes | DiskError)[]> {
+  if (!entries.some((entry) => entry.error !== undefined)) return statMany(fileSystem, entries.map((entry) => entry.node));
+  const sound = entries.filter((entry) => entry.error === undefined);
+  const found = await statMany(fileSystem, sound.map((entry) => entry.node));
+  let next = 0;
+  const all: (Attributes | DiskError)[] = [];
+  for (const entry of entries) {
+    if (entry.error === undefined) all.push(found[next++] ?? noAttributes);
+    else if (entry.node === undefined) all.push(entry.error);
+    else {
+      const [one] = await statMany(fileSystem, [entry.node]);
+      all.push(one ?? entry.error);
+    }
+  }
+  return all;
+}
