@@ -1,4 +1,3 @@
-import { execa } from "execa";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,20 +14,13 @@ afterAll(async () => {
   await mariadb?.stop();
 });
 
-/** The schema (and rows, when asked) as the server's own tool writes it. */
-async function dump(database: TestDatabase, ...options: string[]): Promise<string> {
-  const { stdout } = await execa("mariadb-dump", ["--no-defaults", `--socket=${mariadb.server.socketPath}`, "--user=root", "--skip-comments", "--skip-dump-date", ...options, database.name]);
-  // The counter of a key moves on with rows that came and went; it is no part of the schema.
-  return stdout.replace(/ AUTO_INCREMENT=\d+/g, "");
-}
-
 describe("migrations", () => {
   it("leave the schema as it was when each up is followed by its down", async () => {
     const database = await mariadb.createEmpty();
     const count = (await readMigrations()).length;
     const folder = await mkdtemp(join(tmpdir(), "pluck-migrations-"));
     try {
-      let before = await dump(database, "--no-data", "--ignore-table=x.schema_migrations");
+      let before = await database.dump("--no-data", "--ignore-table=x.schema_migrations");
       for (const { version, name } of await readMigrations()) {
         const prefix = `${String(version).padStart(4, "0")}_${name}`;
         for (const way of ["up", "down"]) await cp(join(migrationsFolder, `${prefix}.${way}.sql`), join(folder, `${prefix}.${way}.sql`));
@@ -56,16 +48,16 @@ describe("migrations", () => {
 
   it("finish a step that was cut short, up or down", async () => {
     const database = await mariadb.create();
-    const whole = await dump(database, "--no-data");
+    const whole = await database.dump("--no-data");
     // As a runner killed in the middle of 0004 leaves it.
     await database.query("DROP TABLE restore_events");
     await database.query("UPDATE schema_migrations SET state = 'applying', applied_at = NULL WHERE version = 4");
     expect((await migrateUp(database.url)).done).toEqual(["0004_access up"]);
-    expect(await dump(database, "--no-data")).toBe(whole);
+    expect(await database.dump("--no-data")).toBe(whole);
     await database.query("DROP TABLE signing_keys");
     await database.query("UPDATE schema_migrations SET state = 'reverting' WHERE version = 4");
     expect((await migrateUp(database.url)).done).toEqual(["0004_access down", "0004_access up"]);
-    expect(await dump(database, "--no-data")).toBe(whole);
+    expect(await database.dump("--no-data")).toBe(whole);
   });
 
   it("refuse a file that changed after it was applied, and a version from the future", async () => {
@@ -117,5 +109,5 @@ describe("migrations", () => {
 });
 
 async function schemaWithoutLedger(database: TestDatabase): Promise<string> {
-  return await dump(database, "--no-data", `--ignore-table=${database.name}.schema_migrations`);
+  return await database.dump("--no-data", `--ignore-table=${database.name}.schema_migrations`);
 }

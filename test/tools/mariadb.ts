@@ -1,5 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
+import mysql from "mysql2/promise";
 import { connectDatabase, type DatabaseConnection } from "../../coordinator/database/connect.ts";
 import { migrateUp } from "../../coordinator/database/migrate.ts";
 import { startPrivateMariadb, type PrivateMariadb } from "../../coordinator/database/private-mariadb.ts";
@@ -18,14 +20,18 @@ export interface TestMariadb {
 export interface TestDatabase extends DatabaseConnection {
   readonly name: string;
   readonly url: string;
-  /** Runs statements as they are. */
+  /** Several statements, as a file of them. */
+  script(sql: string): Promise<void>;
+  /** Schema and rows as the server's own tool writes them. */
+  dump(...options: string[]): Promise<string>;
+  /** Runs a statement as it is. */
   query<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
 }
 
 let counter = 0;
 
 export async function startTestMariadb(): Promise<TestMariadb> {
-  requireTools("mariadbd", "mariadb-install-db");
+  requireTools("mariadbd", "mariadb-install-db", "mariadb-dump");
   const folder = await temporaryFolder();
   const server = await startPrivateMariadb(join(folder, "db"), { fast: true });
   const opened: DatabaseConnection[] = [];
@@ -42,6 +48,16 @@ export async function startTestMariadb(): Promise<TestMariadb> {
       ...connection,
       name,
       url,
+      script: async (sql) => {
+        const one = await mysql.createConnection({ socketPath: server.socketPath, user: "root", database: name, multipleStatements: true, timezone: "Z" });
+        await one.query(sql);
+        await one.end();
+      },
+      dump: async (...options) => {
+        const { stdout } = await execa("mariadb-dump", ["--no-defaults", `--socket=${server.socketPath}`, "--user=root", "--skip-comments", "--skip-dump-date", ...options, name]);
+        // The counter of a key moves on with rows that came and went; it is no part of the schema.
+        return stdout.replace(/ AUTO_INCREMENT=\d+/g, "");
+      },
       query: async <Row>(sql: string, values: unknown[] = []) => (await connection.pool.promise().query(sql, values))[0] as Row[],
     };
   };
