@@ -27,6 +27,7 @@ export const errorCodes = {
   link_invalid: { status: 403, title: "The link is not valid" },
   unauthenticated: { status: 401, title: "Sign in first" },
   forbidden: { status: 403, title: "Not allowed" },
+  precondition_failed: { status: 412, title: "The file is not the one asked for" },
   range_not_satisfiable: { status: 416, title: "The range lies outside the file" },
   invalid_request: { status: 400, title: "The request is not valid" },
   internal: { status: 500, title: "Something went wrong here" },

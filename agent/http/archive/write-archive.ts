@@ -1,0 +1,195 @@
+import type { ByteString } from "../../filesystems/byte-string.ts";
+import type { WalkEntry, WalkItem } from "../../reader/disk-reader.ts";
+import { PluckError } from "../../../shared/errors.ts";
+import { formatGuestPath } from "../../../shared/guest-path.ts";
+import { batchBytes, ByteBatch } from "./byte-batch.ts";
+import { ownFile, type ArchiveEncoder, type EncoderFactory, type Refusal } from "./encoder.ts";
+import { EntryNames } from "./entry-names.ts";
+
+export interface ArchiveRequest {
+  readonly walk: AsyncIterable<WalkItem>;
+  /** The walked folder's own name; undefined for "/", whose volumes stand at the archive's top. */
+  readonly rootName: ByteString | undefined;
+  /**
+   * "fail": an entry that can't be read ends the archive without its trailer. "report": an entry known to
+   * be unreadable before any of its bytes was sent is left out and named in PLUCK-ERRORS.txt.
+   */
+  readonly onError: "fail" | "report";
+  /** The bytes of a file of the walk, for formats that store each hard link as a file of its own. */
+  readonly readFile: (path: readonly ByteString[], sizeBytes: number) => AsyncIterable<Uint8Array>;
+}
+
+export const errorReportName = "PLUCK-ERRORS.txt";
+/** Lines of the report held in memory; beyond that they are only counted. */
+const maxReportedErrors = 100_000;
+const zeros = Buffer.alloc(batchBytes);
+
+/**
+ * The archive's bytes, from the first entry on as they are read. Throws where a byte is missing: then
+ * the archive has no trailer, and whoever sends it must break the connection.
+ */
+export async function* writeArchive(request: ArchiveRequest, createEncoder: EncoderFactory): AsyncGenerator<Uint8Array, void, undefined> {
+  const batch = new ByteBatch();
+  const encoder = createEncoder(batch);
+  const report = new ErrorReport();
+  const names = new EntryNames(encoder.nameRule, request.rootName);
+  let open: OpenEntry | undefined;
+  let isFirst = true;
+  for await (const item of request.walk) {
+    if (item.kind === "data") {
+      if (open === undefined) throw new Error("walk gave data without an entry");
+      yield* open.accept(item.bytes, batch);
+    } else {
+      if (open !== undefined) yield* open.finish(batch);
+      open = undefined;
+      const name = names.name(item.path, item.type === "directory");
+      const linkName = item.hardLinkOf !== undefined && encoder.storesHardLinks ? names.nameOf(item.hardLinkOf) : undefined;
+      if (name === "") continue;
+      const entry = { name, node: item, ...(linkName === undefined ? {} : { linkName }) };
+      const refusal = refusalOf(item) ?? encoder.refusal(entry);
+      if (refusal !== undefined) {
+        if (refusal.isError && request.onError === "fail") throw refusalError(item.path, refusal);
+        report.add(item.path, refusal);
+        continue;
+      }
+      if (item.hardLinkOf !== undefined && linkName === undefined) {
+        yield* copyAgain(request, encoder, batch, entry.name, item, item.hardLinkOf);
+      } else {
+        open = new OpenEntry(encoder, item, linkName === undefined);
+        encoder.begin(entry, open.outputBytes);
+      }
+    }
+    if (isFirst) batch.flush();
+    isFirst = false;
+    yield* ready(batch);
+  }
+  if (open !== undefined) yield* open.finish(batch);
+  if (request.onError === "report" && !report.isEmpty) {
+    const text = report.toBytes();
+    const node = ownFile({ seconds: Math.floor(Date.now() / 1000), nanoseconds: 0, digits: 0 }, text.length);
+    encoder.begin({ name: names.ownName(errorReportName), node }, text.length);
+    encoder.data(text);
+    encoder.finishEntry();
+  }
+  encoder.end();
+  batch.flush();
+  yield* ready(batch);
+}
+
+function refusalError(path: readonly ByteString[], { code, detail }: Refusal): PluckError {
+  return new PluckError(code, `${formatGuestPath(path)}: ${detail}`);
+}
+
+function* ready(batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+  for (let chunk = batch.take(); chunk !== undefined; chunk = batch.take()) yield chunk;
+}
+
+function refusalOf(node: WalkEntry): Refusal | undefined {
+  return node.error === undefined ? undefined : { ...node.error, isError: true };
+}
+
+/** The bytes of a file of which an earlier name was stored already. */
+async function* copyAgain(
+  request: ArchiveRequest,
+  encoder: ArchiveEncoder,
+  batch: ByteBatch,
+  name: ByteString,
+  node: WalkEntry,
+  hardLinkOf: readonly ByteString[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const sizeBytes = node.type === "file" ? Number(node.size) : 0;
+  encoder.begin({ name, node }, sizeBytes);
+  if (sizeBytes > 0) {
+    for await (const bytes of request.readFile(hardLinkOf, sizeBytes)) {
+      encoder.data(bytes);
+      yield* ready(batch);
+    }
+  }
+  encoder.finishEntry();
+}
+
+/** An entry whose data items are coming: counts them, and puts a sparse file's zeros in where the format wants them. */
+class OpenEntry {
+  readonly #encoder: ArchiveEncoder;
+  readonly #node: WalkEntry;
+  /** The parts of the file that data items carry, in order. */
+  readonly #ranges: readonly { readonly offset: number; readonly length: number }[];
+  readonly #sizeBytes: number;
+  #received = 0;
+  #position = 0;
+  #rangeIndex = 0;
+
+  constructor(encoder: ArchiveEncoder, node: WalkEntry, hasData: boolean) {
+    this.#encoder = encoder;
+    this.#node = node;
+    const dataLength = hasData ? node.dataLength : 0;
+    const fillHoles = node.type === "file" && hasData && node.dataRanges !== undefined && !encoder.storesSparse;
+    this.#sizeBytes = fillHoles ? Number(node.size) : dataLength;
+    this.#ranges = fillHoles ? (node.dataRanges ?? []) : [{ offset: 0, length: dataLength }];
+  }
+
+  /** Bytes that the encoder will be given. */
+  get outputBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  *accept(bytes: Uint8Array, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+    this.#received += bytes.length;
+    for (let start = 0; start < bytes.length; ) {
+      const range = this.#ranges[this.#rangeIndex];
+      if (range === undefined) throw this.#lengthError();
+      yield* this.#zerosUpTo(range.offset, batch);
+      const length = Math.min(bytes.length - start, range.offset + range.length - this.#position);
+      if (length > 0) this.#encoder.data(bytes.subarray(start, start + length));
+      start += length;
+      this.#position += length;
+      if (this.#position === range.offset + range.length) this.#rangeIndex++;
+    }
+  }
+
+  *finish(batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+    const expected = this.#ranges.reduce((sum, range) => sum + range.length, 0);
+    if (this.#received !== expected) throw this.#lengthError();
+    yield* this.#zerosUpTo(this.#sizeBytes, batch);
+    this.#encoder.finishEntry();
+  }
+
+  *#zerosUpTo(offset: number, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+    while (this.#position < offset) {
+      const length = Math.min(zeros.length, offset - this.#position);
+      this.#encoder.data(zeros.subarray(0, length));
+      this.#position += length;
+      yield* ready(batch);
+    }
+  }
+
+  #lengthError(): Error {
+    return new Error(`walk gave ${this.#received} bytes of ${formatGuestPath(this.#node.path)}, announced ${this.#node.dataLength}`);
+  }
+}
+
+/** What was left out, a line each: the path as it can be asked for, and why. */
+class ErrorReport {
+  readonly #lines: string[] = [];
+  #count = 0;
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  add(path: readonly ByteString[], { code, detail }: Refusal): void {
+    this.#count++;
+    if (this.#lines.length < maxReportedErrors) this.#lines.push(`${oneLine(formatGuestPath(path))}\t${code}\t${oneLine(detail)}`);
+  }
+
+  toBytes(): Buffer {
+    const rest = this.#count - this.#lines.length;
+    const lines = ["These entries are not in this archive: path, error code, reason.", "", ...this.#lines];
+    if (rest > 0) lines.push(`and ${rest} more`);
+    return Buffer.from(`${lines.join("\n")}\n`, "utf8");
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f]/g, (character) => encodeURIComponent(character));
+}
