@@ -1,4 +1,3 @@
-import { toDiskError } from "../../agent/blocks/disk-error.ts";
 import { DiskError } from "../../agent/blocks/disk-error.ts";
 import type { ByteString } from "../../agent/filesystems/byte-string.ts";
 import type { Attributes, DirectoryEntry, FileSystem } from "../../agent/filesystems/filesystem.ts";
@@ -12,11 +11,13 @@ export interface WalkOptions {
   contents?: boolean;
   /** Reads extended attributes; default true. */
   details?: boolean;
-  /** Ends the walk with an error beyond this many entries; a damaged image may loop. */
+  /** Stops reading directories beyond this many entries; a damaged image may hold a great many. Default: a million. */
   maxEntries?: number;
+  /** Larger files are not read. Default: all are. */
+  maxContentBytes?: number;
 }
 
-/** What one of our readers shows, in the same shape as walkKernelMount. Errors stay with their entry. */
+/** What one of our readers shows, in the same shape as walkKernelMount. DiskErrors stay with their entry. */
 export async function walkFileSystem<Node>(fs: FileSystem<Node>, options: WalkOptions = {}): Promise<Listing> {
   const listing: Listing = new Map();
   const maxEntries = options.maxEntries ?? 1_000_000;
@@ -34,7 +35,7 @@ export async function walkFileSystem<Node>(fs: FileSystem<Node>, options: WalkOp
           const path = directory.path === "" ? child.name : `${directory.path}/${child.name}`;
           const entry: ListingEntry = { path };
           listing.set(path, entry);
-          if (listing.size > maxEntries) throw new Error(`the walk met more than ${maxEntries} entries`);
+          if (listing.size > maxEntries) return listing;
           const found = attributes[index]!;
           await describe(fs, entry, child.node, found, options, child);
           if (found instanceof DiskError || found.type !== "directory") continue;
@@ -82,13 +83,15 @@ async function describe<Node>(
   try {
     if (found.type === "symlink" && found.contentError === undefined) entry.target = await fs.readLink(node);
     if (options.details ?? true) await addXattrs(fs, node, entry);
-    if (found.type === "file" && found.contentError === undefined && (options.contents ?? true)) {
+    if (found.type === "file" && found.contentError === undefined && (options.contents ?? true) && found.size <= (options.maxContentBytes ?? Infinity)) {
       const hash = new ContentHash(found.size);
       await readExtents(fs, node, 0, Number(found.size), hash);
       Object.assign(entry, hash.digest());
     }
   } catch (error) {
-    setError(entry, toDiskError(error));
+    // Anything else is a mistake in the reader, also on damaged images: the caller must see it.
+    if (!(error instanceof DiskError)) throw error;
+    setError(entry, error);
   }
 }
 

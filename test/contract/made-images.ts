@@ -1,0 +1,77 @@
+import { existsSync } from "node:fs";
+import { mkdir, truncate, writeFile, symlink, link, rm, rename } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { requireTools } from "../tools/environment.ts";
+import { Random } from "../tools/random.ts";
+
+const cacheFolder = join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "pluck-test-images");
+
+/** Raw images that mkfs and mtools make without root, by name; made once and kept. */
+export const madeImages: readonly (readonly [name: string, make: () => Promise<string>])[] = [
+  ["mkfs.vfat -F 12", () => made("fat12", 4, makeFat(12, []))],
+  ["mkfs.vfat -F 16", () => made("fat16", 24, makeFat(16, ["-s", "1"]))],
+  ["mkfs.vfat -F 32", () => made("fat32", 40, makeFat(32, ["-s", "1"]))],
+  ["mkfs.ext2", () => made("ext2", 24, makeExt("ext2", ["-b", "1024"]))],
+  ["mkfs.ext3", () => made("ext3", 24, makeExt("ext3", ["-b", "2048"]))],
+  ["mkfs.ext4", () => made("ext4", 32, makeExt("ext4", ["-b", "4096", "-O", "inline_data"]))],
+];
+
+type Maker = (imagePath: string, treeFolder: string) => Promise<void>;
+
+async function made(name: string, sizeMb: number, make: Maker): Promise<string> {
+  const path = join(cacheFolder, `made-${name}-1.raw`);
+  if (existsSync(path)) return path;
+  const temporary = join(cacheFolder, `made-${name}-${randomUUID()}`);
+  await mkdir(temporary, { recursive: true });
+  try {
+    const image = join(temporary, "image");
+    const tree = join(temporary, "tree");
+    await mkdir(tree);
+    await writeFile(image, "");
+    await truncate(image, sizeMb * 1024 * 1024);
+    await make(image, tree);
+    await rename(image, path);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+  return path;
+}
+
+function makeFat(bits: number, options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("mkfs.vfat", "mcopy");
+    await makeTree(tree, { symlinks: false });
+    await execa("mkfs.vfat", ["-F", String(bits), "-n", "PLUCKTEST", ...options, image]);
+    await execa("mcopy", ["-s", "-Q", "-i", image, join(tree, "files"), join(tree, "long names"), "::/"], { env: { LC_ALL: "C.UTF-8" } });
+  };
+}
+
+function makeExt(type: string, options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("mkfs.ext4");
+    await makeTree(tree, { symlinks: true });
+    await execa("mke2fs", ["-q", "-F", "-t", type, ...options, "-d", tree, image]);
+  };
+}
+
+async function makeTree(folder: string, { symlinks }: { symlinks: boolean }): Promise<void> {
+  const random = new Random(7);
+  const files = join(folder, "files");
+  await mkdir(join(files, "deep/er/and/deeper"), { recursive: true });
+  await mkdir(join(folder, "long names"));
+  for (const size of [0, 1, 511, 512, 513, 4095, 4096, 4097, 70_000, 300_001]) {
+    await writeFile(join(files, `size-${size}`), random.bytes(size));
+  }
+  for (let index = 0; index < 150; index += 1) await writeFile(join(files, `many-${index}.txt`), `number ${index}\n`);
+  await writeFile(join(files, "deep/er/and/deeper/leaf"), "leaf");
+  for (const name of ["Zürich – Übersicht.txt", "日本語のファイル名.txt", "emoji 🍄 mushroom", "x".repeat(200), "UPPER.TXT", "lower.txt", "Mixed.Txt"]) {
+    await writeFile(join(folder, "long names", name), name);
+  }
+  if (!symlinks) return;
+  await symlink("leaf", join(files, "deep/er/and/deeper/short-link"));
+  await symlink("y".repeat(300), join(files, "long-link"));
+  await link(join(files, "size-70000"), join(files, "hard-link"));
+}
