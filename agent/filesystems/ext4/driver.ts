@@ -1,17 +1,21 @@
 import type { BlockSource } from "../../blocks/block-source.ts";
 import { corrupt } from "../../blocks/disk-error.ts";
+import { overlay } from "../../blocks/overlay.ts";
 import type { FileSystemDriver } from "../filesystem.ts";
 import { Contents } from "./contents.ts";
+import { applyFastCommits } from "./fast-commit.ts";
 import { noChanges } from "./fast-commit-changes.ts";
 import { fileSystemType } from "./features.ts";
-import { Ext4FileSystem } from "./filesystem.ts";
+import { Ext4FileSystem, type Parts } from "./filesystem.ts";
 import { GroupDescriptors } from "./group-descriptors.ts";
 import { InodeTable } from "./inode-table.ts";
+import { readJournal } from "./journal.ts";
 import { hasSuperblockMagic, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
 
 /** Above this many descriptor blocks the superblock's own count has to do: reading them all would take too long. */
 const maxDescriptorBlocksCounted = 1024;
 
+/** ext2, ext3 and ext4 are one format with different features. */
 export const ext4: FileSystemDriver = {
   name: "ext4",
 
@@ -21,24 +25,35 @@ export const ext4: FileSystemDriver = {
   },
 
   async open(source: BlockSource): Promise<Ext4FileSystem> {
-    const superblock = await readSuperblock(source);
-    const changes = noChanges();
-    const groups = new GroupDescriptors(source, superblock);
-    const inodes = new InodeTable(source, superblock, groups, changes);
-    const contents = new Contents(source, superblock, changes);
-    const root = await inodes.get(2);
+    const before = await openParts(source);
+    const journal = await readJournal(source, before.superblock, before.inodes, before.contents);
+    // The log may hold any block, the superblock and the group descriptors too: everything is read anew.
+    const recovered = journal.blocks.size > 0 || journal.fastCommits.length > 0;
+    const parts = recovered ? await openParts(overlay(source, before.superblock.blockSizeBytes, journal.blocks)) : before;
+    await applyFastCommits(journal.fastCommits, parts);
+
+    const { superblock } = parts;
+    const root = await parts.inodes.get(2);
     if (root.type !== "directory") throw corrupt("ext4 root directory", root.offsetBytes, "inode 2 is no directory");
-    return new Ext4FileSystem({ source, superblock, inodes, contents, changes }, {
+    return new Ext4FileSystem(parts, {
       type: fileSystemType(superblock.features),
       label: superblock.label,
       uuid: superblock.uuid,
       sizeBytes: superblock.blockCount * superblock.blockSizeBytes,
-      usedBytes: await countUsedBytes(superblock, groups),
+      usedBytes: await countUsedBytes(superblock, parts.groups),
       blockSizeBytes: superblock.blockSizeBytes,
-      state: superblock.validState ? "clean" : "dirty",
+      state: recovered ? "recovered" : superblock.validState ? "clean" : "dirty",
     });
   },
 };
+
+async function openParts(source: BlockSource): Promise<Parts> {
+  const superblock = await readSuperblock(source);
+  const changes = noChanges();
+  const groups = new GroupDescriptors(source, superblock);
+  const inodes = new InodeTable(source, superblock, groups, changes);
+  return { source, superblock, groups, inodes, contents: new Contents(source, superblock, changes), changes };
+}
 
 async function readSuperblock(source: BlockSource): Promise<Superblock> {
   if (source.sizeBytes < superblockOffsetBytes + superblockSizeBytes) {

@@ -8,6 +8,7 @@ import type { Contents } from "./contents.ts";
 import type { DirectoryFormat } from "./directory-block.ts";
 import { findEntry, readEntries } from "./directory.ts";
 import type { FastCommitChanges } from "./fast-commit-changes.ts";
+import type { GroupDescriptors } from "./group-descriptors.ts";
 import { readInlineContents } from "./inline-data.ts";
 import type { InodeTable } from "./inode-table.ts";
 import { iBlockOffset, iBlockSizeBytes, inodeFlags, parseTimes, readSectorCount, type Inode } from "./inode.ts";
@@ -19,6 +20,7 @@ const rootInode = 2;
 
 /** What an opened filesystem is made of. */
 export interface Parts {
+  readonly groups: GroupDescriptors;
   readonly source: BlockSource;
   readonly superblock: Superblock;
   readonly inodes: InodeTable;
