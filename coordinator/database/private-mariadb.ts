@@ -55,6 +55,7 @@ export async function startPrivateMariadb(folder: string, options: PrivateMariad
 interface Paths {
   readonly folder: string;
   readonly data: string;
+  readonly temporary: string;
   readonly socket: string;
   readonly pid: string;
   /** Who started it: process id and start time. */
@@ -66,7 +67,9 @@ async function preparePaths(folder: string): Promise<Paths> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const nearby = join(folder, "mariadb.sock");
   const socket = Buffer.byteLength(nearby) <= maxSocketPathBytes ? nearby : await shortSocketPath(folder);
-  return { folder, data: join(folder, "data"), socket, pid: join(folder, "mariadb.pid"), owner: join(folder, "mariadb.owner"), log: join(folder, "mariadb.log") };
+  const temporary = join(folder, "tmp");
+  await mkdir(temporary, { recursive: true, mode: 0o700 });
+  return { folder, data: join(folder, "data"), temporary, socket, pid: join(folder, "mariadb.pid"), owner: join(folder, "mariadb.owner"), log: join(folder, "mariadb.log") };
 }
 
 /** A private folder under the system's temporary one; the same for the same state folder. */
@@ -141,6 +144,8 @@ function serverArguments(paths: Paths, fast: boolean): string[] {
   return [
     "--no-defaults",
     `--datadir=${paths.data}`,
+    // Its own: a server removes, at its start, temporary tables of others from the folder they share.
+    `--tmpdir=${paths.temporary}`,
     `--socket=${paths.socket}`,
     `--pid-file=${paths.pid}`,
     `--log-error=${paths.log}`,
