@@ -15,7 +15,8 @@ test.each([
 });
 
 test("a checksum taken in parts equals the checksum of the whole", () => {
-  const bytes = Buffer.from("the quick brown fox jumps over the lazy dog, twice if it must");
+  const text = "the quick brown fox jumps over the lazy dog, twice if it must, and then once more for good measure";
+  const bytes = Buffer.from(text);
   for (let split = 0; split <= bytes.length; split++) {
     const register = crc32cUpdate(crc32cUpdate(0xffffffff, bytes, 0, split), bytes, split);
     expect(~register >>> 0).toBe(crc32c(bytes));
@@ -24,4 +25,14 @@ test("a checksum taken in parts equals the checksum of the whole", () => {
 
 test("a number counts as its four little-endian bytes", () => {
   expect(crc32cUpdateUint32(0x12345678, 0x89abcdef)).toBe(crc32cUpdate(0x12345678, Uint8Array.of(0xef, 0xcd, 0xab, 0x89)));
+});
+
+test("alignment in the underlying buffer makes no difference", () => {
+  const plain = Uint8Array.from({ length: 300 }, (_, index) => (index * 7919) & 0xff);
+  const room = new Uint8Array(310);
+  for (let shift = 0; shift < 9; shift++) {
+    room.set(plain, shift);
+    expect(crc32c(room, shift, shift + plain.length)).toBe(crc32c(plain));
+    expect(crc32c(room.subarray(shift, shift + plain.length))).toBe(crc32c(plain));
+  }
 });
