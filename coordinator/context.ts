@@ -51,6 +51,8 @@ export interface Mounts {
   /** One run at a time for a key in this process: who asks while it runs shares its outcome. */
   once<T>(key: string, run: () => Promise<T>): { readonly outcome: Promise<T>; readonly first: boolean };
   readonly timings: MountTimings;
+  /** When this process last swept the idle mounts, and when it will; written by the sweep. */
+  readonly sweep: { lastRunAt: Date | null; nextRunAt: Date | null };
 }
 
 export interface MountTimings {
