@@ -122,7 +122,9 @@ async function removeLeftovers(folder: string): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
   const prefix = `${basename(folder)}${scratchSuffix}`;
   for (const name of await readdir(dirname(folder))) {
-    if (name.startsWith(prefix)) await rm(join(dirname(folder), name), { recursive: true, force: true });
+    if (!name.startsWith(prefix)) continue;
+    // A tool of the build that was cut off may still be writing for a moment.
+    await rm(join(dirname(folder), name), { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
