@@ -13,7 +13,7 @@ import { contentStream, readContent } from "./content.ts";
 import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
 import { FolderCache } from "./folder.ts";
 import { listFolder } from "./listing.ts";
-import { modifiedAt, toListedNode, volumeNode } from "./node.ts";
+import { modifiedAt, ownXattrs, toListedNode, volumeNode } from "./node.ts";
 import { openFileSystem, recogniseType } from "./open-file-system.ts";
 import type { OpenVolume } from "./open-volume.ts";
 import { ReadBudget } from "./read-budget.ts";
@@ -35,6 +35,10 @@ export interface OpenDiskOptions {
   readonly scan?: (source: BlockSource) => Promise<readonly Volume[]>;
   /** Opens the filesystem of a volume; by default the registered ones. */
   readonly open?: (source: BlockSource) => Promise<FileSystem>;
+  /** Volumes that are not opened, by name, and why. */
+  readonly skip?: ReadonlyMap<string, NodeError>;
+  /** Called before each volume is opened, and has them opened one by one. */
+  readonly onOpening?: (volume: string) => void;
 }
 
 /** A disk reader whose walk also comes in groups, as it crosses to another thread. */
@@ -59,11 +63,24 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
     throw toReaderError(error, "volumes of the disk");
   }
   const open = options.open ?? openFileSystem;
-  const volumes = await Promise.all(found.map((volume, index) => openVolume(volume, index, open)));
+  const openOne = (volume: Volume, index: number) => openVolume(volume, index, open, options.skip?.get(volume.name));
+  let volumes: OpenVolume[] = [];
+  if (options.onOpening === undefined) volumes = await Promise.all(found.map(openOne));
+  else {
+    for (const [index, volume] of found.entries()) {
+      options.onOpening(volume.name);
+      volumes.push(await openOne(volume, index));
+    }
+  }
   return new LocalDisk(source.sizeBytes, volumes, options.diskId);
 }
 
-async function openVolume(volume: Volume, index: number, open: (source: BlockSource) => Promise<FileSystem>): Promise<OpenVolume> {
+async function openVolume(
+  volume: Volume,
+  index: number,
+  open: (source: BlockSource) => Promise<FileSystem>,
+  skipped: NodeError | undefined,
+): Promise<OpenVolume> {
   const name = textToByteString(volume.name);
   const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
     return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type } };
@@ -71,6 +88,7 @@ async function openVolume(volume: Volume, index: number, open: (source: BlockSou
   // Both a source and an error: it can be read, but its table contradicts itself.
   const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
   if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
+  if (skipped !== undefined) return unreadable(skipped);
   if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
   try {
     const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
@@ -263,7 +281,7 @@ async function describeNode(place: NodePlace): Promise<NodeInfo> {
       ...(details.accessedAt === undefined ? {} : { accessedAt: details.accessedAt }),
       ...(details.changedAt === undefined ? {} : { changedAt: details.changedAt }),
       ...(details.createdAt === undefined ? {} : { createdAt: details.createdAt }),
-      xattrs: [...details.xattrs],
+      xattrs: ownXattrs(details),
       ...(error === undefined ? {} : { error }),
     };
   } catch (error) {

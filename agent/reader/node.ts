@@ -1,6 +1,6 @@
 import { DiskError } from "../blocks/disk-error.ts";
 import type { ByteString } from "../filesystems/byte-string.ts";
-import type { Attributes, FileSystem, NodeType, Timestamp } from "../filesystems/filesystem.ts";
+import type { Attributes, Details, FileSystem, NodeType, Timestamp } from "../filesystems/filesystem.ts";
 import type { ListedNode } from "./disk-reader.ts";
 import type { OpenVolume } from "./open-volume.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
@@ -72,4 +72,9 @@ export async function volumeNode(volume: OpenVolume): Promise<ListedNode> {
   const [found] = await statMany(volume.fileSystem, [volume.fileSystem.root]);
   const node = toListedNode(path, found ?? new DiskError("corrupt", "the root folder has no attributes"), "directory", undefined);
   return volume.error === undefined || node.error !== undefined ? node : { ...node, error: volume.error };
+}
+
+/** Extended attributes in buffers of their own: a view of a cached block would take the whole block along to another thread. */
+export function ownXattrs(details: Details): [ByteString, Uint8Array][] {
+  return Array.from(details.xattrs, ([name, value]) => [name, value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value)]);
 }

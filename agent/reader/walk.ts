@@ -7,7 +7,7 @@ import { readContent } from "./content.ts";
 import type { NodeError, PathRequest, WalkEntry, WalkItem } from "./disk-reader.ts";
 import type { FolderCache } from "./folder.ts";
 import { statEntries } from "./listing.ts";
-import { modifiedAt, statMany } from "./node.ts";
+import { modifiedAt, ownXattrs, statMany } from "./node.ts";
 import type { OpenVolume } from "./open-volume.ts";
 import type { ReadBudget } from "./read-budget.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
@@ -240,7 +240,7 @@ async function readXattrs(fileSystem: FileSystem, node: unknown, problem: DiskEr
   const error = problem === undefined ? {} : { error: toNodeError(problem, "entry") };
   try {
     const details = await fileSystem.details(node);
-    const xattrs = details.xattrs.size === 0 ? noXattrs : [...details.xattrs];
+    const xattrs = details.xattrs.size === 0 ? noXattrs : ownXattrs(details);
     if (details.xattrError === undefined) return { xattrs, ...error };
     return { xattrs, error: toNodeError(problem ?? details.xattrError, "extended attributes") };
   } catch (cause) {

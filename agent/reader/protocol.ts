@@ -1,0 +1,52 @@
+import type { ErrorBody } from "../../shared/errors.ts";
+import type { VolumeSummary } from "../../shared/messages.ts";
+import type { ListRequest, NodeError, PathRequest } from "./disk-reader.ts";
+import type { PackedGroup } from "./pack-walk.ts";
+
+/**
+ * What the main thread and a reader's worker say to each other. One worker serves one disk.
+ *
+ * Every request carries an id of its own. A call is answered once, by a result or an error. A stream
+ * is a row of chunks, ended by `end` or an error; the worker sends only as long as it has credit (in
+ * bytes), and each side may end it: the main thread by `cancel`, which is not answered.
+ */
+export type ToWorker =
+  | { readonly kind: "open"; readonly id: number; readonly request: OpenDiskRequest }
+  | { readonly kind: "call"; readonly id: number; readonly method: "list"; readonly request: ListRequest }
+  | { readonly kind: "call"; readonly id: number; readonly method: "info" | "resolve"; readonly request: PathRequest }
+  | { readonly kind: "read"; readonly id: number; readonly request: PathRequest & { readonly offset: number; readonly length: number } }
+  | { readonly kind: "walk"; readonly id: number; readonly request: PathRequest }
+  | { readonly kind: "credit"; readonly id: number; readonly bytes: number }
+  | { readonly kind: "cancel"; readonly id: number }
+  | { readonly kind: "ping" };
+
+export type FromWorker =
+  /** All modules are loaded. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "pong" }
+  /** Before each volume, when asked to open them one by one: whoever hangs is named. */
+  | { readonly kind: "opening"; readonly volume: string }
+  | { readonly kind: "result"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "error"; readonly id: number; readonly error: ErrorBody }
+  | { readonly kind: "chunk"; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: "group"; readonly id: number; readonly group: PackedGroup }
+  | { readonly kind: "end"; readonly id: number };
+
+export interface OpenDiskRequest {
+  /** The NBD server of this disk. */
+  readonly socketPath: string;
+  /** Changes when the disk's contents change. */
+  readonly diskId: string;
+  /** Opens the volumes one by one and tells which. */
+  readonly oneByOne: boolean;
+  /** Volumes that are not opened, and why. */
+  readonly skip: readonly (readonly [string, NodeError])[];
+}
+
+export interface OpenedDisk {
+  readonly sizeBytes: number;
+  readonly volumes: readonly VolumeSummary[];
+}
+
+/** Bytes a stream may be ahead of whoever takes it, between the threads; the reader's own window comes on top. */
+export const streamCreditBytes = 1024 * 1024;

@@ -1,0 +1,91 @@
+import { PluckError } from "../../shared/errors.ts";
+import type { NodeError } from "./disk-reader.ts";
+import type { OpenDiskRequest } from "./protocol.ts";
+import type { WatchdogOptions } from "./watchdog.ts";
+import { ReaderWorker, type WorkerDisk } from "./worker-disk.ts";
+
+export interface WorkerPoolOptions {
+  /** Workers kept started, so that opening a disk doesn't wait for one; default 1. */
+  readonly spareWorkers?: number;
+  readonly watchdog?: WatchdogOptions;
+  /** The worker's module; default the one beside this file. */
+  readonly entry?: URL;
+}
+
+/** Volumes of one disk that may each cost a worker before the whole disk is given up. */
+const maxLostOpening = 4;
+/** A spare is started only after the disk that took the last one is open: both would want the processor. */
+const refillDelayMs = 200;
+
+/** Starts reader workers, some of them ahead. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #entry: URL;
+  readonly #spares: ReaderWorker[] = [];
+  #refill: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: WorkerPoolOptions = {}) {
+    this.#options = options;
+    this.#entry = options.entry ?? new URL("./worker.ts", import.meta.url);
+    this.#fill();
+  }
+
+  /** Resolves when the spares can be used at once. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#spares.map((spare) => spare.ready));
+  }
+
+  /**
+   * Opens a disk in a worker of its own. Where opening it costs the worker, the disk is opened again
+   * without the volume that is to blame, which is then listed as unreadable.
+   */
+  async open(request: Pick<OpenDiskRequest, "socketPath" | "diskId">, signal?: AbortSignal): Promise<WorkerDisk> {
+    const skip: [string, NodeError][] = [];
+    for (let attempt = 0; ; attempt += 1) {
+      signal?.throwIfAborted();
+      const worker = this.#take();
+      const onAbort = () => void worker.close();
+      signal?.addEventListener("abort", onAbort, { once: true });
+      try {
+        return await worker.open({ ...request, oneByOne: attempt > 0, skip });
+      } catch (error) {
+        const lost = worker.lost.aborted && !worker.closed;
+        await worker.close();
+        signal?.throwIfAborted();
+        if (!lost || !(error instanceof PluckError) || attempt >= maxLostOpening) throw error;
+        const { openingVolume } = worker;
+        if (attempt > 0 && openingVolume === undefined) throw error;
+        if (openingVolume !== undefined) skip.push([openingVolume, { code: "corrupt", detail: error.message }]);
+      } finally {
+        signal?.removeEventListener("abort", onAbort);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#refill);
+    await Promise.all(this.#spares.splice(0).map((spare) => spare.close()));
+  }
+
+  #take(): ReaderWorker {
+    if (this.#closed) throw new PluckError("internal", "The agent is stopping.");
+    let worker = this.#spares.shift();
+    while (worker !== undefined && worker.lost.aborted) worker = this.#spares.shift();
+    this.#refill ??= setTimeout(() => {
+      this.#refill = undefined;
+      this.#fill();
+    }, refillDelayMs).unref();
+    return worker ?? this.#start();
+  }
+
+  #fill(): void {
+    const { spareWorkers = 1 } = this.#options;
+    while (!this.#closed && this.#spares.length < spareWorkers) this.#spares.push(this.#start());
+  }
+
+  #start(): ReaderWorker {
+    return new ReaderWorker(this.#entry, this.#options.watchdog ?? {});
+  }
+}
