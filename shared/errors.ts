@@ -30,6 +30,9 @@ export const errorCodes = {
   precondition_failed: { status: 412, title: "The file is not the one asked for" },
   range_not_satisfiable: { status: 416, title: "The range lies outside the file" },
   invalid_request: { status: 400, title: "The request is not valid" },
+  method_not_allowed: { status: 405, title: "Not with this method" },
+  body_too_large: { status: 413, title: "The request is too large" },
+  database_unavailable: { status: 503, title: "The database is not reachable" },
   internal: { status: 500, title: "Something went wrong here" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
