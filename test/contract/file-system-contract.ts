@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ClosableBlockSource } from "../../agent/blocks/block-source.ts";
+import type { ClosableBlockSource, MaybePromise } from "../../agent/blocks/block-source.ts";
 import { cached } from "../../agent/blocks/cached.ts";
 import { counting } from "../../agent/blocks/counting.ts";
 import { DiskError } from "../../agent/blocks/disk-error.ts";
@@ -67,13 +67,15 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
 
     test("finds by lookup what it lists", async () => {
       for (const item of sample((candidate) => candidate.isUnique)) {
-        const found = await orDiskError(fs.lookup(item.directory, item.entry.name));
+        const found = await orDiskError(() => fs.lookup(item.directory, item.entry.name));
         if (found instanceof DiskError) {
           // A directory damaged further on may not know whether a name comes back; its listing said so as well.
           const { error } = await readWhole(fs, item.directory);
           expect(item.entry.error ?? error, `${item.path}: lookup threw ${found.message}`).toBeDefined();
           continue;
         }
+        // The made-up name of a damaged entry need not lead back to it.
+        if (found === undefined && item.entry.error !== undefined) continue;
         expect(found, item.path).toBeDefined();
         expect(found!.name).toBe(item.entry.name);
         const [attributes] = await fs.stat([found!.node]);
@@ -82,7 +84,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
     });
 
     test("finds no name that isn't there", async () => {
-      const missing = await orDiskError(fs.lookup(fs.root, "no such name \xf0\x9f\x8d\x84"));
+      const missing = await orDiskError(() => fs.lookup(fs.root, "no such name \xf0\x9f\x8d\x84"));
       const { error } = await readWhole(fs, fs.root);
       if (error === undefined) expect(missing).toBeUndefined();
       else expect(missing).toBeInstanceOf(DiskError);
@@ -114,7 +116,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
 
     test("gives details, or says why not", async () => {
       for (const { path: shown, entry } of sample()) {
-        const details = await orDiskError(fs.details(entry.node));
+        const details = await orDiskError(() => fs.details(entry.node));
         if (details instanceof DiskError) continue;
         for (const time of [details.accessedAt, details.changedAt, details.createdAt]) {
           if (time !== undefined) assertNanoseconds(time.nanoseconds, shown);
@@ -129,7 +131,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
     test("gives a link target for every symlink, or says why not", async () => {
       for (const { path: shown, entry, attributes } of items) {
         if (attributes instanceof DiskError || attributes.type !== "symlink") continue;
-        const target = await orDiskError(fs.readLink(entry.node));
+        const target = await orDiskError(() => fs.readLink(entry.node));
         if (!(target instanceof DiskError)) expect(target, shown).not.toContain("\0");
       }
     });
@@ -138,7 +140,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
       for (const { item, size } of regularFiles()) {
         for (const offset of [0, size - 1, ...Array.from({ length: 5 }, () => random.integer(0, size))]) {
           const length = random.pick([1, 4096, size, 2 ** 40]);
-          const extents = await orDiskError(Promise.resolve(fs.extents(item.entry.node, offset, length)));
+          const extents = await orDiskError(() => fs.extents(item.entry.node, offset, length));
           if (extents instanceof DiskError) continue;
           expect(extents.length, item.path).toBeGreaterThan(0);
           let position = offset;
@@ -157,7 +159,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
     test("reads any range as the same part of the whole file", async () => {
       for (const { item, size } of regularFiles()) {
         if (size > MAX_WHOLE_BYTES) continue;
-        const whole = await orDiskError(readContents(fs, item.entry.node, 0, size));
+        const whole = await orDiskError(() => readContents(fs, item.entry.node, 0, size));
         if (whole instanceof DiskError) continue;
         for (let round = 0; round < 5; round += 1) {
           const offset = random.integer(0, size);
@@ -197,9 +199,9 @@ function assertNanoseconds(value: number, shown: string): void {
 }
 
 /** The result, or the DiskError it failed with; anything else is a mistake in the reader and fails the test. */
-async function orDiskError<T>(promise: Promise<T>): Promise<T | DiskError> {
+async function orDiskError<T>(call: () => MaybePromise<T>): Promise<T | DiskError> {
   try {
-    return await promise;
+    return await call();
   } catch (error) {
     if (error instanceof DiskError) return error;
     throw error;

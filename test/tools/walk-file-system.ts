@@ -46,7 +46,7 @@ export async function walkFileSystem<Node>(fs: FileSystem<Node>, options: WalkOp
       }
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
-      directory.entry.error ??= `${error.code}: ${error.message}`;
+      setError(directory.entry, error);
     }
   }
   return listing;
@@ -80,14 +80,21 @@ async function describe<Node>(
   entry.mtimeNanoseconds = found.mtimeNanoseconds;
   if (entry.type === "c" || entry.type === "b") entry.device = `${found.deviceMajor}:${found.deviceMinor}`;
   if (found.contentError !== undefined) setError(entry, found.contentError);
-  try {
-    if (found.type === "symlink" && found.contentError === undefined) entry.target = await fs.readLink(node);
-    if (options.details ?? true) await addXattrs(fs, node, entry);
-    if (found.type === "file" && found.contentError === undefined && (options.contents ?? true) && found.size <= (options.maxContentBytes ?? Infinity)) {
+  if (options.details ?? true) await orError(entry, () => addXattrs(fs, node, entry));
+  if (found.contentError !== undefined) return;
+  if (found.type === "symlink") await orError(entry, async () => (entry.target = await fs.readLink(node)));
+  if (found.type === "file" && (options.contents ?? true) && found.size <= (options.maxContentBytes ?? Infinity)) {
+    await orError(entry, async () => {
       const hash = new ContentHash(found.size);
       await readExtents(fs, node, 0, Number(found.size), hash);
       Object.assign(entry, hash.digest());
-    }
+    });
+  }
+}
+
+async function orError(entry: ListingEntry, attempt: () => Promise<unknown>): Promise<void> {
+  try {
+    await attempt();
   } catch (error) {
     // Anything else is a mistake in the reader, also on damaged images: the caller must see it.
     if (!(error instanceof DiskError)) throw error;
@@ -103,6 +110,11 @@ async function addXattrs<Node>(fs: FileSystem<Node>, node: Node, entry: ListingE
   for (const [name, value] of details.xattrs) entry.xattrs[name] = Buffer.from(value).toString("base64");
 }
 
+/** Between the errors of an entry that has several. */
+export const errorSeparator = " | ";
+
 function setError(entry: ListingEntry, error: DiskError): void {
-  entry.error ??= `${error.code}: ${error.message}`;
+  const text = `${error.code}: ${error.message}`;
+  if (entry.error === undefined) entry.error = text;
+  else if (!entry.error.split(errorSeparator).includes(text)) entry.error += errorSeparator + text;
 }
