@@ -117,6 +117,15 @@ export async function recognise(source: BlockSource): Promise<Recognised | undef
   return weakSignatures.find((entry) => matches(entry, head));
 }
 
+/**
+ * What the first sector alone says: the filesystems whose boot sector stands where a partition table would, and
+ * which ends in 55 AA as well.
+ */
+export function recogniseBootSector(sector: Uint8Array): Recognised | undefined {
+  const found = signatures.find((entry) => entry.kind !== "disk" && matches(entry, sector));
+  return found ?? (isFatBootSector(sector) ? fat : undefined);
+}
+
 /** As `recognise`, but only what may not be opened as the filesystem whose magic may stand inside it. */
 export async function recogniseContainer(source: BlockSource): Promise<Recognised | undefined> {
   const found = await recognise(source);

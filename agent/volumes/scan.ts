@@ -1,6 +1,6 @@
 import type { BlockSource } from "../blocks/block-source.ts";
 import { corrupt, toDiskError, unsupported, type DiskError } from "../blocks/disk-error.ts";
-import { recognise } from "../filesystems/recognise.ts";
+import { recognise, recogniseBootSector } from "../filesystems/recognise.ts";
 import { hasGptHeader, scanGpt } from "./gpt-scan.ts";
 import { hasPartitions, hasValidBootFlags, MBR_BYTES, parseBootRecord, protectsGpt, type BootRecord } from "./mbr.ts";
 import { chooseSectorSize } from "./mbr-sector-size.ts";
@@ -16,7 +16,7 @@ export async function scanVolumes(source: BlockSource): Promise<Volume[]> {
   const sector = await source.read(0, Math.min(MBR_BYTES, source.sizeBytes));
   const record = parseBootRecord(sector);
   if (record === undefined) return await scanWithoutTable(source);
-  if (!hasValidBootFlags(record) || (await isBareVolume(source, record))) {
+  if (!hasValidBootFlags(record) || (await isBareVolume(source, sector, record))) {
     return await scanWithoutTable(source, describeBootFlags(record));
   }
   if (protectsGpt(record)) return await scanProtectedGpt(source);
@@ -55,13 +55,12 @@ function nothing(source: BlockSource, error: DiskError): Volume {
 /** Boot sectors of filesystems end in 55 AA as well; what stands in the table's place is then boot code. */
 const bootSectorTypes: ReadonlySet<string> = new Set(["ntfs", "exfat", "vfat", "ReFS", "BitLocker"]);
 
-async function isBareVolume(source: BlockSource, record: BootRecord): Promise<boolean> {
-  const found = await recognise(source);
+async function isBareVolume(source: BlockSource, sector: Uint8Array, record: BootRecord): Promise<boolean> {
+  const found = recogniseBootSector(sector);
   if (found === undefined || !bootSectorTypes.has(found.type)) return false;
   if (found.type !== "vfat" || !hasPartitions(record)) return true;
   // A disk once formatted as one FAT volume and partitioned later keeps FAT's numbers in its first sector: GRUB and
   // others leave them there. The first entry of the FAT, which repeats the media byte, tells whether FAT is there.
-  const sector = await source.read(0, MBR_BYTES);
   const view = new DataView(sector.buffer, sector.byteOffset, MBR_BYTES);
   const fatOffset = view.getUint16(14, true) * view.getUint16(11, true);
   if (fatOffset + 1 > source.sizeBytes) return false;
