@@ -15,12 +15,14 @@ export function toQemuError(stderr: string, status: string): PluckError {
   return new PluckError(message === "" ? "internal" : "corrupt", detail);
 }
 
-/** The last line, without the program's name and the long description of what it was to open. */
+/** What it complained of, without its own name and the long description of what it was to open. */
 function toSentence(stderr: string): string {
-  const line = stderr.trim().split("\n").at(-1) ?? "";
-  return line
+  const lines = stderr.trim().split("\n");
+  // A hint may follow the complaint: "Is another process using the image [...]?".
+  const complaint = lines.findLast((line) => line.startsWith("qemu-nbd: ")) ?? lines.at(-1) ?? "";
+  return complaint
     .replace(/^qemu-nbd: /, "")
-    .replace(/^Failed to (?:blk_new_open|load) 'json:.*?\}': /, "")
+    .replace(/^Failed to (?:blk_new_open|load) 'json:.*\}': /, "")
     .replace(/'?json:\{.*\}'?/, "the image")
     .slice(0, 500);
 }
