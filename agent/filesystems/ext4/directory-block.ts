@@ -30,6 +30,7 @@ const headerSizeBytes = 8;
 const smallestEntryBytes = 12;
 const tailSizeBytes = 12;
 const tailFileType = 0xde;
+const rootInode = 2;
 /** Bytes of hash after the name in directories that are both encrypted and casefolded. */
 const storedHashBytes = 8;
 
@@ -42,7 +43,7 @@ export interface DirectoryFormat {
   readonly superblock: Superblock;
   readonly directory: Inode;
   /** How an encrypted name is shown; undefined in directories that aren't encrypted. */
-  readonly showEncryptedName: ((ciphertext: Buffer, directory: Inode) => ByteString) | undefined;
+  readonly showEncryptedName: ((ciphertext: Buffer) => ByteString) | undefined;
   readonly encryptedNameError: DiskError | undefined;
 }
 
@@ -112,13 +113,16 @@ function toEntry(
   const type = superblock.fileTypeInDirectories ? nodeTypes[block[at + 7]! & (superblock.dirdata ? 0x0f : 0xff)] : undefined;
   const nameStart = at + headerSizeBytes;
   if (format.showEncryptedName !== undefined) {
-    const name = format.showEncryptedName(block.subarray(nameStart, nameStart + nameLength), format.directory);
+    const name = format.showEncryptedName(block.subarray(nameStart, nameStart + nameLength));
     return { name, node, type, error: blockError ?? format.encryptedNameError! };
   }
   const name = toByteString(block, nameStart, nameStart + nameLength);
   let error = blockError;
   if (node > superblock.inodeCount) {
     error ??= entryError(format.directory, offsetBytes + at, `inode ${node}, but the filesystem has ${superblock.inodeCount}`);
+  }
+  if (node === rootInode || node === format.directory.number) {
+    error ??= entryError(format.directory, offsetBytes + at, `inode ${node}, ${node === rootInode ? "the root directory" : "the directory itself"}`);
   }
   if (nameLength === 0 || name.includes("/") || name.includes("\0")) {
     error ??= entryError(format.directory, offsetBytes + at, `name ${JSON.stringify(name)} is empty or holds a slash or NUL`);

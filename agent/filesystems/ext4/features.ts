@@ -29,6 +29,7 @@ export const roCompat = {
   btreeDir: 0x4,
   hugeFile: 0x8,
   gdtCsum: 0x10,
+  extraIsize: 0x40,
   bigalloc: 0x200,
   metadataCsum: 0x400,
 } as const;

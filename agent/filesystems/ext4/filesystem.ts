@@ -9,7 +9,7 @@ import type { DirectoryFormat } from "./directory-block.ts";
 import { findEntry, readEntries } from "./directory.ts";
 import type { FastCommitChanges } from "./fast-commit-changes.ts";
 import type { GroupDescriptors } from "./group-descriptors.ts";
-import { readInlineContents } from "./inline-data.ts";
+import { readInlineContents, readInlineParts } from "./inline-data.ts";
 import type { InodeTable } from "./inode-table.ts";
 import { iBlockOffset, iBlockSizeBytes, inodeFlags, parseTimes, readSectorCount, type Inode } from "./inode.ts";
 import { showEncryptedName } from "./encrypted-name.ts";
@@ -17,6 +17,9 @@ import type { Superblock } from "./superblock.ts";
 import { readAttributes } from "./xattr.ts";
 
 const rootInode = 2;
+/** dx_root_info.hash_version, after the entries of "." and "..". */
+const dxRootHashVersionOffset = 0x1c;
+const lastSignedHashVersion = 2;
 
 /** What an opened filesystem is made of. */
 export interface Parts {
@@ -77,17 +80,22 @@ export class Ext4FileSystem implements FileSystem<number> {
 
   #linkBytes(inode: Inode): MaybePromise<Buffer> {
     const fail = (found: string) => corrupt(`ext4 symlink inode ${inode.number}`, inode.offsetBytes, found);
-    const size = Number(inode.size);
     if (this.#isFastLink(inode)) {
-      if (size === 0 || size >= iBlockSizeBytes) throw fail(`i_size ${inode.size}, expected 1 to ${iBlockSizeBytes - 1}`);
-      const target = inode.bytes.subarray(iBlockOffset, iBlockOffset + size);
-      if (target.includes(0)) throw fail(`the target ends before its ${size} bytes do`);
+      if (inode.size === 0 || inode.size >= iBlockSizeBytes) throw fail(`i_size ${inode.size}, expected 1 to ${iBlockSizeBytes - 1}`);
+      const target = inode.bytes.subarray(iBlockOffset, iBlockOffset + Number(inode.size));
+      if (target.includes(0)) throw fail(`the target ends before its ${inode.size} bytes do`);
       return target;
     }
-    if ((inode.flags & inodeFlags.inlineData) !== 0) return readInlineContents(inode);
-    // A longer target fills one block at most, its closing NUL included.
-    if (size === 0 || size >= this.#superblock.blockSizeBytes) throw fail(`i_size ${inode.size}, expected less than a block`);
-    return this.#contents.readStart(inode, size);
+    if ((inode.flags & inodeFlags.inlineData) !== 0) {
+      const { first, second } = readInlineParts(inode);
+      return Buffer.concat([first, second]).subarray(0, Number(inode.size));
+    }
+    // Linux reads one block and keeps its last byte for a closing NUL, whatever i_size says.
+    const length = Math.min(Number(inode.size), this.#superblock.blockSizeBytes - 1);
+    return chain(this.#contents.map(inode, 0, 1), (runs) => {
+      if (runs[0]!.physical === hole) throw fail("the target has no block");
+      return this.#contents.readStart(inode, length);
+    });
   }
 
   /** A short target lies in the inode; without ea_inode the tell is that no block is in use but that of the attributes. */
@@ -135,12 +143,29 @@ export class Ext4FileSystem implements FileSystem<number> {
   async #directoryFormat(node: number): Promise<DirectoryFormat> {
     const directory = await this.#inodes.get(node);
     if (directory.type !== "directory") throw new TypeError(`inode ${node} is no directory`);
-    const encrypted = (directory.flags & inodeFlags.encrypt) !== 0;
+    if ((directory.flags & inodeFlags.encrypt) === 0) {
+      return { superblock: this.#superblock, directory, showEncryptedName: undefined, encryptedNameError: undefined };
+    }
+    const version = await this.#hashVersion(directory);
     return {
       superblock: this.#superblock,
       directory,
-      showEncryptedName: encrypted ? (name) => showEncryptedName(name, this.#superblock) : undefined,
-      encryptedNameError: encrypted ? unsupported("ext4 fscrypt encryption") : undefined,
+      showEncryptedName: (name) => showEncryptedName(name, version, this.#superblock),
+      encryptedNameError: unsupported("ext4 fscrypt encryption"),
     };
+  }
+
+  /** The hash Linux would list the directory by; undefined where it lists without one. */
+  async #hashVersion(directory: Inode): Promise<number | undefined> {
+    const { dirIndex, blockSizeBytes, defaultHashVersion, unsignedHash } = this.#superblock;
+    if (!dirIndex) return undefined;
+    const indexed = (directory.flags & inodeFlags.index) !== 0;
+    if (!indexed && directory.size !== blockSizeBytes && (directory.flags & inodeFlags.inlineData) === 0) return undefined;
+    let version = defaultHashVersion;
+    if (indexed) {
+      const root = await this.#contents.readStart(directory, blockSizeBytes);
+      version = root[dxRootHashVersionOffset]!;
+    }
+    return version <= lastSignedHashVersion && unsignedHash ? version + lastSignedHashVersion + 1 : version;
   }
 }

@@ -14,7 +14,7 @@ const rootInode = 2;
 /** Parsed inodes kept. */
 const cachedInodes = 1024;
 /** One read of the inode table at most: large enough that the round trip no longer matters. */
-const maxRunBytes = 1024 * 1024;
+const maxRunBytes = 262144;
 /** Reading over a gap this wide costs less than another request. */
 const maxGapBytes = 64 * 1024;
 /** Reads under way at once. */

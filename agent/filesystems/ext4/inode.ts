@@ -39,6 +39,8 @@ export const iBlockSizeBytes = 60;
 const goodOldInodeSize = 128;
 
 export const inodeFlags = {
+  immutable: 0x10,
+  append: 0x20,
   index: 0x1000,
   encrypt: 0x800,
   extents: 0x80000,
@@ -110,7 +112,11 @@ export function findModeError(number: number, data: Buffer, at: number, offsetBy
   if (data.readUInt16LE(at + 0x1a) === 0) {
     return corrupt(`ext4 inode ${number}`, offsetBytes, "link count 0: a deleted inode is referenced");
   }
-  if (toNodeType(mode) === undefined) return corrupt(`ext4 inode ${number}`, offsetBytes, `i_mode 0${mode.toString(8)} has no file type`);
+  const type = toNodeType(mode);
+  if (type === "symlink" && (data.readUInt32LE(at + 0x20) & (inodeFlags.immutable | inodeFlags.append)) !== 0) {
+    return corrupt(`ext4 inode ${number}`, offsetBytes, "a symlink marked immutable or append-only");
+  }
+  if (type === undefined) return corrupt(`ext4 inode ${number}`, offsetBytes, `i_mode 0${mode.toString(8)} has no file type`);
   return undefined;
 }
 

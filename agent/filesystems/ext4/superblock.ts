@@ -28,6 +28,7 @@
 // 0x104  | 4    | s_first_meta_bg         | first meta block group
 // 0x150  | 4    | s_blocks_count_hi       | with 64bit
 // 0x158  | 4    | s_free_blocks_count_hi  | with 64bit
+// 0x15c  | 2    | s_min_extra_isize       | and s_want_extra_isize: i_extra_isize of new inodes
 // 0x160  | 4    | s_flags                 | 1: signed directory hash, 2: unsigned
 // 0x175  | 1    | s_checksum_type         | 1: crc32c
 // 0x240  | 4    | s_usr_quota_inum        | and s_grp_quota_inum
@@ -152,6 +153,9 @@ export function parseSuperblock(bytes: Uint8Array, volumeSizeBytes: number): Sup
   const inodeSizeBytes = dynamic ? half(0x58) : 128;
   if (inodeSizeBytes < 128 || inodeSizeBytes > blockSizeBytes || (inodeSizeBytes & (inodeSizeBytes - 1)) !== 0) {
     throw fail(`s_inode_size ${inodeSizeBytes}, expected a power of two from 128 to ${blockSizeBytes}`);
+  }
+  if (hasRo(roCompat.extraIsize) && Math.max(half(0x15c), half(0x15e)) > Math.max(0, inodeSizeBytes - 128)) {
+    throw fail(`s_min_extra_isize ${half(0x15c)}, s_want_extra_isize ${half(0x15e)}, expected at most ${inodeSizeBytes - 128}`);
   }
   const firstInode = dynamic ? word(0x54) : 11;
   if (firstInode < 11) throw fail(`s_first_ino ${firstInode}, expected 11 or more`);

@@ -16,6 +16,7 @@
 // 0x2    | 2    | e_value_offs  |
 // 0x4    | 4    | e_value_inum  | inode that holds the value, or 0
 // 0x8    | 4    | e_value_size  |
+// 0xc    | 4    | e_hash        | of the name and the value's checksum, where an inode holds the value
 // 0x10   | ..   | e_name        | padded to 4 bytes; four zero bytes end the list
 import type { MaybePromise } from "../../blocks/block-source.ts";
 import { crc32cUpdate, crc32cUpdateUint32 } from "../../blocks/crc32c.ts";
@@ -51,6 +52,7 @@ interface Entry {
   readonly name: ByteString;
   readonly valueInode: number;
   readonly valueSize: number;
+  readonly hash: number;
   /** Undefined when the value lies in an inode of its own. */
   readonly value: Buffer | undefined;
 }
@@ -90,7 +92,9 @@ function toShownValue(index: number, value: Buffer): Uint8Array {
 /** The value of "system.data" in the inode's body: the second part of inline data. */
 export function findInlineAttribute(inode: Inode): Buffer | undefined {
   for (const entry of readBodyEntries(inode)) {
-    if (entry.index === systemIndex && entry.name === "data") return entry.value;
+    if (entry.index !== systemIndex || entry.name !== "data") continue;
+    if (entry.value !== undefined) return entry.value;
+    throw corrupt(`ext4 inode ${inode.number} inline data`, inode.offsetBytes, `its second part lies in inode ${entry.valueInode}`);
   }
   return undefined;
 }
@@ -147,6 +151,7 @@ function parseEntries(area: Buffer, from: number, what: string, offsetBytes: num
       name: toByteString(area, at + entryHeaderBytes, at + entryHeaderBytes + nameLength),
       valueInode,
       valueSize,
+      hash: area.readUInt32LE(at + 12),
       value: valueInode === 0 ? area.subarray(valueOffset, valueOffset + valueSize) : undefined,
     });
     at = next;
@@ -159,5 +164,26 @@ async function readValueInode(inode: Inode, entry: Entry, inodes: InodeTable, co
   const holder = await inodes.getSystem(entry.valueInode);
   if ((holder.flags & inodeFlags.eaInode) === 0) throw corrupt(what, holder.offsetBytes, "not marked as holding an attribute's value");
   if (holder.size !== entry.valueSize) throw corrupt(what, holder.offsetBytes, `i_size ${holder.size}, expected ${entry.valueSize}`);
-  return contents.readStart(holder, entry.valueSize);
+  const value = await contents.readStart(holder, entry.valueSize);
+  // Such inodes use i_atime for the value's checksum; Lustre's keep their owner instead (i_mtime, i_generation).
+  const stored = holder.bytes.readUInt32LE(0x8);
+  const expected = crc32cUpdate(contents.superblock.checksumSeed, value);
+  const isLustre = holder.bytes.readUInt32LE(0x10) === inode.number && holder.generation === inode.generation;
+  if (stored !== expected && !isLustre) {
+    throw corrupt(what, holder.offsetBytes, `checksum of the value 0x${stored.toString(16)}, expected 0x${expected.toString(16)}`);
+  }
+  if (!isLustre && entry.hash !== hashEntry(entry.name, expected, false) && entry.hash !== hashEntry(entry.name, expected, true)) {
+    throw corrupt(what, holder.offsetBytes, `hash of the entry 0x${entry.hash.toString(16)}, not that of its name and value`);
+  }
+  return value;
+}
+
+/** @param signed as old kernels did on machines whose char is signed */
+function hashEntry(name: ByteString, valueChecksum: number, signed: boolean): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) {
+    const byte = name.charCodeAt(i);
+    hash = (hash << 5) ^ (hash >>> 27) ^ (signed && byte > 127 ? byte - 256 : byte);
+  }
+  return ((hash << 16) ^ (hash >>> 16) ^ valueChecksum) >>> 0;
 }
