@@ -103,7 +103,8 @@ export function openConnection(options: ConnectionOptions): Connection {
     publish: (topic, payload) => {
       if (closed) return;
       client.publish(topic, payload, { qos: 1 }, (error) => {
-        if (error !== undefined && !closed) logger.warn({ topic, reason: error.message }, "could not publish");
+        // Null on success, whatever the types say.
+        if (error instanceof Error && !closed) logger.warn({ topic, reason: error.message }, "could not publish");
       });
     },
     close: async () => {
