@@ -1,0 +1,251 @@
+import type { HttpBindings } from "@hono/node-server";
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context as HonoContext } from "hono";
+import {
+  cleanupStatusSchema,
+  createdLinkSchema,
+  createLinkSchema,
+  defaultListingLimit,
+  idSchema,
+  maxListingLimit,
+  mountListSchema,
+  mountRequestSchema,
+  mountSchema,
+  resourcesSchema,
+} from "../../shared/api.ts";
+import { PluckError } from "../../shared/errors.ts";
+import { pathFromQuery } from "../../shared/guest-path.ts";
+import { type AgentRoute, archiveFormats, type LinkOperation } from "../../shared/link.ts";
+import { endMount } from "../services/mounts/end-mount.ts";
+import { getMount, listMounts } from "../services/mounts/get-mount.ts";
+import { issueLink, type LinkRequest } from "../services/mounts/issue-link.ts";
+import { mountDisk } from "../services/mounts/mount-disk.ts";
+import { listResources } from "../services/mounts/resources.ts";
+import { cleanupStatus } from "../services/sweep/cleanup-status.ts";
+import { type AppEnv, bearer, body, createRouter, json, problems } from "./router.ts";
+
+const tags = ["restore"];
+const mountParam = z.object({ mount_id: idSchema.openapi({ param: { name: "mount_id", in: "path" }, example: "mnt-V1StGXR8_Z5jdHi6B-myT" }) });
+const pathQuery = z.string().optional().openapi({ description: "A path inside the mount; any byte may be percent-encoded.", example: "/p2/etc/hosts" });
+const onErrorQuery = z.enum(["fail", "report"]).optional().openapi({ description: "What an entry that can't be read does to an archive: break it off (the default), or be listed in a report inside it." });
+const location = { Location: { description: "Where the mount is", schema: { type: "string" as const } } };
+const redirect = {
+  description: "A signed link to the agent that holds the mount. Follow it; the answer comes from there.",
+  headers: { Location: { description: "The signed link", schema: { type: "string" as const } }, "Cache-Control": { description: "no-store", schema: { type: "string" as const } } },
+};
+
+const mountRoute = createRoute({
+  method: "post",
+  path: "/restore/mount",
+  tags,
+  security: bearer,
+  summary: "Open a disk of a backup",
+  description: "One mount per disk: whoever asks for a disk that is open gets that mount. Without `disk_index`, disk 0.",
+  request: {
+    body: body(mountRequestSchema, {
+      first: { summary: "The first disk", value: { backup_id: "backup-pgtest1-1759947871" } },
+      second: { summary: "The second disk", value: { backup_id: "backup-pgtest1-1759947871", disk_index: 1 } },
+    }),
+  },
+  responses: {
+    200: { ...json(mountSchema, "It is open already"), headers: location },
+    201: { ...json(mountSchema, "It was opened"), headers: location },
+    202: { ...json(mountSchema, "It takes longer: ask again at Location"), headers: location },
+    ...problems("backup_not_found", "disk_not_found", "backup_incomplete", "backup_in_use", "qcow2_missing", "chain_outside_repository", "unsupported", "corrupt", "io_error", "nbd_devices_exhausted", "agent_offline", "agent_timeout"),
+  },
+});
+
+const listRoute = createRoute({
+  method: "get",
+  path: "/restore/mounts",
+  tags,
+  security: bearer,
+  summary: "The mounts there are",
+  responses: { 200: json(mountListSchema, "All mounts, the oldest first"), ...problems() },
+});
+
+const resourcesRoute = createRoute({
+  method: "get",
+  path: "/restore/resources",
+  tags,
+  security: bearer,
+  summary: "Export slots per agent",
+  responses: { 200: json(resourcesSchema, "Slots"), ...problems() },
+});
+
+const cleanupRoute = createRoute({
+  method: "get",
+  path: "/restore/cleanup-status",
+  tags,
+  security: bearer,
+  summary: "What the sweep of idle mounts did and will do",
+  responses: { 200: json(cleanupStatusSchema, "The sweep"), ...problems() },
+});
+
+const getRoute = createRoute({
+  method: "get",
+  path: "/restore/{mount_id}",
+  tags,
+  security: bearer,
+  summary: "One mount",
+  request: { params: mountParam },
+  responses: { 200: json(mountSchema, "The mount"), ...problems("mount_not_found") },
+});
+
+const endRoute = createRoute({
+  method: "delete",
+  path: "/restore/{mount_id}",
+  tags,
+  security: bearer,
+  summary: "End a mount",
+  description: "Ends every link of the mount too. Idempotent: ending what has ended, or never was, is no error. With the agent offline the mount is ended when it is back.",
+  request: { params: mountParam },
+  responses: { 204: { description: "It has ended, or will" }, ...problems() },
+});
+
+const filesRoute = createRoute({
+  method: "get",
+  path: "/restore/{mount_id}/files",
+  tags,
+  security: bearer,
+  summary: "List a folder",
+  request: {
+    params: mountParam,
+    query: z.object({
+      path: pathQuery,
+      recursive: z.enum(["true", "false", "1", "0"]).optional(),
+      limit: z.coerce.number().int().min(1).max(maxListingLimit).optional().openapi({ description: `Entries a page, ${defaultListingLimit} by default` }),
+      cursor: z.string().max(4096).optional().openapi({ description: "The `next` of the page before" }),
+    }),
+  },
+  responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
+});
+
+const fileInfoRoute = createRoute({
+  method: "get",
+  path: "/restore/{mount_id}/file-info",
+  tags,
+  security: bearer,
+  summary: "All there is to know about one file or folder",
+  request: { params: mountParam, query: z.object({ path: pathQuery }) },
+  responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
+});
+
+const downloadRoute = createRoute({
+  method: "get",
+  path: "/restore/{mount_id}/download",
+  tags,
+  security: bearer,
+  summary: "Download a file",
+  description: "A folder comes as zip.",
+  request: { params: mountParam, query: z.object({ path: pathQuery, on_error: onErrorQuery }) },
+  responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
+});
+
+const archiveRoute = createRoute({
+  method: "get",
+  path: "/restore/{mount_id}/download-directory",
+  tags,
+  security: bearer,
+  summary: "Download a folder as an archive",
+  request: { params: mountParam, query: z.object({ path: pathQuery, format: z.enum(archiveFormats).default("zip"), on_error: onErrorQuery }) },
+  responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
+});
+
+const linksRoute = createRoute({
+  method: "post",
+  path: "/restore/{mount_id}/links",
+  tags,
+  security: bearer,
+  summary: "Make a signed link to hand on",
+  description: "Whoever has the link may use it until it expires or the mount ends; it opens this path (with `browse`, also what is below it) and nothing else.",
+  request: {
+    params: mountParam,
+    body: body(createLinkSchema, { file: { summary: "A file, for an hour", value: { operation: "download", path: "/p2/etc/hosts", ttl_s: 3600 } } }),
+  },
+  responses: { 201: json(createdLinkSchema, "The link"), ...problems("mount_not_found", "agent_offline", "agent_timeout") },
+});
+
+/** The mounts and what is inside them. */
+export function restoreRoutes(): OpenAPIHono<AppEnv> {
+  const router = createRouter();
+
+  router.openapi(mountRoute, async (c) => {
+    const { backup_id: backupId, disk_index: diskIndex } = c.req.valid("json");
+    const { mount, outcome } = await mountDisk({ ctx: c.var.ctx, input: { backupId, diskIndex } });
+    c.header("Location", `/api/v1/restore/${mount.mount_id}`);
+    if (outcome === "created") return c.json(mount, 201);
+    return outcome === "open" ? c.json(mount, 200) : c.json(mount, 202);
+  });
+
+  router.openapi(listRoute, async (c) => c.json({ mounts: await listMounts({ ctx: c.var.ctx, input: undefined }) }, 200));
+  router.openapi(resourcesRoute, async (c) => c.json(await listResources({ ctx: c.var.ctx, input: undefined }), 200));
+  router.openapi(cleanupRoute, async (c) => c.json(await cleanupStatus({ ctx: c.var.ctx, input: undefined }), 200));
+  router.openapi(getRoute, async (c) => c.json(await getMount({ ctx: c.var.ctx, input: c.req.valid("param").mount_id }), 200));
+
+  router.openapi(endRoute, async (c) => {
+    await endMount({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, reason: "requested" } });
+    return c.body(null, 204);
+  });
+
+  router.openapi(filesRoute, async (c) => {
+    const { recursive, limit, cursor } = c.req.valid("query");
+    return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "files", path: pathOf(c) ?? "/", parameters: { recursive, limit: limit?.toString(), cursor } });
+  });
+
+  router.openapi(fileInfoRoute, async (c) => await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/" }));
+
+  router.openapi(downloadRoute, async (c) => {
+    const { on_error } = c.req.valid("query");
+    return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "download", path: requiredPathOf(c), parameters: { on_error } });
+  });
+
+  router.openapi(archiveRoute, async (c) => {
+    const { format, on_error } = c.req.valid("query");
+    return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "archive", path: requiredPathOf(c), format, parameters: { on_error } });
+  });
+
+  router.openapi(linksRoute, async (c) => {
+    const { operation, path, format, ttl_s: lifeS } = c.req.valid("json");
+    if (format !== undefined && operation !== "archive") throw new PluckError("invalid_request", "format: only an archive has one.");
+    const { url, expiresAt } = await issueLink({
+      ctx: c.var.ctx,
+      input: {
+        mountId: c.req.valid("param").mount_id,
+        route: routeOf[operation],
+        path,
+        ...(operation === "archive" ? { format: format ?? "zip" } : {}),
+        ...(lifeS === undefined ? {} : { lifeS }),
+      },
+    });
+    c.header("Cache-Control", "no-store");
+    return c.json({ url, expires_at: expiresAt.toISOString() }, 201);
+  });
+
+  return router;
+}
+
+const routeOf: Record<LinkOperation, AgentRoute> = { browse: "files", download: "download", archive: "archive" };
+
+/** 307: the method stays, and so does the promise that the bytes never pass here. */
+async function redirectTo(c: HonoContext<AppEnv>, input: LinkRequest): Promise<Response> {
+  const { url } = await issueLink({ ctx: c.var.ctx, input });
+  c.header("Cache-Control", "no-store");
+  c.header("Referrer-Policy", "no-referrer");
+  return c.redirect(url, 307);
+}
+
+function requiredPathOf(c: HonoContext<AppEnv>): string {
+  const path = pathOf(c);
+  if (path === undefined || path === "") throw new PluckError("invalid_request", "path: is missing; / is the whole mount.");
+  return path;
+}
+
+/** From the query as it came over the wire: names are bytes, and a URL object would replace those that are not UTF-8. */
+function pathOf(c: HonoContext<AppEnv>): string | undefined {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+  const url = incoming?.url ?? c.req.url;
+  const mark = url.indexOf("?");
+  if (mark < 0) return undefined;
+  return pathFromQuery(url.slice(mark + 1).replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`));
+}

@@ -1,0 +1,39 @@
+import { PluckError } from "../../../shared/errors.ts";
+import { parseGuestPath } from "../../../shared/guest-path.ts";
+import { type AgentRoute, agentRoutes, type ArchiveFormat, defaultLinkLifeS, linkUrl, signLink } from "../../../shared/link.ts";
+import type { Call } from "../../context.ts";
+import { getOpenMount } from "./get-mount.ts";
+import { touchMount } from "./lease.ts";
+import { recordEvent } from "./record-event.ts";
+
+export interface LinkRequest {
+  readonly mountId: string;
+  readonly route: AgentRoute;
+  /** As shared/guest-path.ts reads it. */
+  readonly path: string;
+  /** Only with `archive`. */
+  readonly format?: ArchiveFormat;
+  readonly lifeS?: number;
+  /** Further parameters for the agent: recursive, limit, cursor, on_error. */
+  readonly parameters?: Record<string, string | undefined>;
+}
+
+/**
+ * A signed link to a mount's agent, for whoever holds it. Written to the audit trail before it is
+ * handed out.
+ * @throws PluckError invalid_request, mount_not_found, agent_offline
+ */
+export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ url: string; expiresAt: Date }> {
+  const { mountId, route, path, format, parameters = {} } = input;
+  if (parseGuestPath(path) === undefined) throw new PluckError("invalid_request", 'path: is too long, or holds ".", ".." or a NUL byte as a name.');
+  const { row, disk, agent } = await getOpenMount({ ctx, input: mountId });
+  const operation = agentRoutes[route];
+  const claims = { agentId: row.agentId, mountId, operation, path, user: ctx.actor.name, ...(format === undefined ? {} : { format }) };
+  const { token, linkId, expiresAt } = await signLink(await ctx.links.signer(), claims, input.lifeS ?? defaultLinkLifeS, ctx.clock.now());
+  await recordEvent({
+    ctx,
+    input: { type: "link_issued", backupId: disk.backupId, diskIndex: disk.diskIndex, mountId, agentId: row.agentId, linkId, operation, path, outcome: route },
+  });
+  await touchMount({ ctx, input: row });
+  return { url: linkUrl(agent.publicUrl, mountId, route, { path, format, ...parameters, token }), expiresAt };
+}
