@@ -226,12 +226,19 @@ function timestamp(seconds: number, nanoseconds: number, digits: number): Timest
 
 const trailingDots = /\.+$/;
 
-/** Compares lengths first: most names of a long directory are told apart by them. */
+/** Without building a folded copy of every name of a long directory. */
 function isSimilar(name: ByteString, folded: ByteString): boolean {
-  if (name.length !== folded.length && !name.endsWith(".")) return false;
-  return foldName(name) === folded;
+  if (name.length < folded.length) return false;
+  for (let index = 0; index < folded.length; index += 1) {
+    if (foldUnit(name.charCodeAt(index)) !== folded.charCodeAt(index)) return false;
+  }
+  return name.length === folded.length || trailingDots.exec(name)?.index === folded.length;
 }
 
 function foldName(name: ByteString): ByteString {
   return name.replace(trailingDots, "").replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+function foldUnit(unit: number): number {
+  return unit >= 0x41 && unit <= 0x5a ? unit + 0x20 : unit;
 }

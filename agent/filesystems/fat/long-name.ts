@@ -8,7 +8,7 @@
 //   13     | 1    | checksum | of the short name that these belong to
 //   14     | 12   | name     | 6 units
 //   28     | 4    | name     | 2 units
-import { isAscii, toByteString, type ByteString } from "../byte-string.ts";
+import { toByteString, type ByteString } from "../byte-string.ts";
 
 const LAST_PART = 0x40;
 const UNITS_PER_PART = 13;
@@ -19,6 +19,8 @@ const unitOffsets = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30] as const;
 /** Collects the parts of one long name as they come. */
 export class LongName {
   readonly #units = new Uint16Array(MAX_PARTS * UNITS_PER_PART);
+  /** The low bytes of the units: the whole name where it is ASCII, as most are. */
+  readonly #lowBytes = Buffer.alloc(MAX_PARTS * UNITS_PER_PART);
   #unitCount = 0;
   #missingParts = 0;
   #checksum = 0;
@@ -44,6 +46,7 @@ export class LongName {
     const first = this.#missingParts * UNITS_PER_PART;
     for (let unit = 0; unit < UNITS_PER_PART; unit += 1) {
       const position = at + unitOffsets[unit]!;
+      this.#lowBytes[first + unit] = bytes[position]!;
       this.#units[first + unit] = bytes[position]! | (bytes[position + 1]! << 8);
     }
   }
@@ -62,9 +65,11 @@ export class LongName {
     const belongs = this.isComplete && shortNameChecksum(bytes, at) === this.#checksum;
     this.#isStarted = false;
     if (!belongs) return undefined;
-    const end = this.#units.indexOf(0);
-    const count = end < 0 || end > this.#unitCount ? this.#unitCount : end;
-    return utf16ToByteString(String.fromCharCode(...this.#units.subarray(0, count)));
+    let length = 0;
+    let combined = 0;
+    for (; length < this.#unitCount && this.#units[length] !== 0; length += 1) combined |= this.#units[length]!;
+    if (combined < 0x80) return toByteString(this.#lowBytes, 0, length);
+    return utf16ToByteString(String.fromCharCode(...this.#units.subarray(0, length)));
   }
 }
 
@@ -80,7 +85,6 @@ export function shortNameChecksum(bytes: Uint8Array, at: number): number {
  * that its number would have (WTF-8): the name stays distinct and can be turned back. Linux drops such a unit.
  */
 function utf16ToByteString(text: string): ByteString {
-  if (isAscii(text)) return text;
   if (text.isWellFormed()) return toByteString(Buffer.from(text, "utf8"));
   let bytes = "";
   for (const character of text) {
