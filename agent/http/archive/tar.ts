@@ -123,7 +123,7 @@ function header(node: Pick<WalkEntry, "mode" | "uid" | "gid" | "modifiedAt" | "d
   writeOctal(block, 337, 8, isDevice ? node.deviceMinor : 0);
   block.fill(0x20, 148, 156);
   let sum = 0;
-  for (const byte of block) sum += byte;
+  for (let index = 0; index < blockBytes; index++) sum += block[index] ?? 0;
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return block;
 }

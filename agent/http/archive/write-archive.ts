@@ -35,18 +35,22 @@ export async function* writeArchive(request: ArchiveRequest, createEncoder: Enco
   const names = new EntryNames(encoder.nameRule, request.rootName);
   let open: OpenEntry | undefined;
   let isFirst = true;
+  // A nested generator costs several turns of the event loop even when it yields nothing, so there is
+  // one only where much may come out between two items: the zeros of a sparse file, a hard link's bytes.
   for await (const item of request.walk) {
     if (item.kind === "data") {
       if (open === undefined) throw new Error("walk gave data without an entry");
-      yield* open.accept(item.bytes, batch);
+      if (open.fillsHoles) yield* open.fillThenAccept(item.bytes, batch);
+      else open.accept(item.bytes);
     } else {
-      if (open !== undefined) yield* open.finish(batch);
+      if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
+      open?.finish();
       open = undefined;
       const name = names.name(item.path, item.type === "directory");
       const linkName = item.hardLinkOf !== undefined && encoder.storesHardLinks ? names.nameOf(item.hardLinkOf) : undefined;
       if (name === "") continue;
       const entry = { name, node: item, ...(linkName === undefined ? {} : { linkName }) };
-      const refusal = refusalOf(item) ?? encoder.refusal(entry);
+      const refusal = refusalOf(item) ?? report.refusalOfLink(item) ?? encoder.refusal(entry);
       if (refusal !== undefined) {
         if (refusal.isError && request.onError === "fail") throw refusalError(item.path, refusal);
         report.add(item.path, refusal);
@@ -61,9 +65,10 @@ export async function* writeArchive(request: ArchiveRequest, createEncoder: Enco
     }
     if (isFirst) batch.flush();
     isFirst = false;
-    yield* ready(batch);
+    for (let chunk = batch.take(); chunk !== undefined; chunk = batch.take()) yield chunk;
   }
-  if (open !== undefined) yield* open.finish(batch);
+  if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
+  open?.finish();
   if (request.onError === "report" && !report.isEmpty) {
     const text = report.toBytes();
     const node = ownFile({ seconds: Math.floor(Date.now() / 1000), nanoseconds: 0, digits: 0 }, text.length);
@@ -112,8 +117,10 @@ async function* copyAgain(
 class OpenEntry {
   readonly #encoder: ArchiveEncoder;
   readonly #node: WalkEntry;
-  /** The parts of the file that data items carry, in order. */
-  readonly #ranges: readonly { readonly offset: number; readonly length: number }[];
+  /** The parts of a sparse file that data items carry, in order; undefined when its zeros are not stored or it has none. */
+  readonly #ranges: WalkEntry["dataRanges"];
+  /** Bytes of data items to come. */
+  readonly #expected: number;
   readonly #sizeBytes: number;
   #received = 0;
   #position = 0;
@@ -122,10 +129,10 @@ class OpenEntry {
   constructor(encoder: ArchiveEncoder, node: WalkEntry, hasData: boolean) {
     this.#encoder = encoder;
     this.#node = node;
-    const dataLength = hasData ? node.dataLength : 0;
+    this.#expected = hasData ? node.dataLength : 0;
     const fillHoles = node.type === "file" && hasData && node.dataRanges !== undefined && !encoder.storesSparse;
-    this.#sizeBytes = fillHoles ? Number(node.size) : dataLength;
-    this.#ranges = fillHoles ? (node.dataRanges ?? []) : [{ offset: 0, length: dataLength }];
+    this.#sizeBytes = fillHoles ? Number(node.size) : this.#expected;
+    this.#ranges = fillHoles ? node.dataRanges : undefined;
   }
 
   /** Bytes that the encoder will be given. */
@@ -133,25 +140,37 @@ class OpenEntry {
     return this.#sizeBytes;
   }
 
-  *accept(bytes: Uint8Array, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+  /** True when zeros stand between the data items. */
+  get fillsHoles(): boolean {
+    return this.#ranges !== undefined;
+  }
+
+  accept(bytes: Uint8Array): void {
     this.#received += bytes.length;
+    if (this.#received > this.#expected) throw this.#lengthError();
+    this.#encoder.data(bytes);
+  }
+
+  finish(): void {
+    if (this.#received !== this.#expected) throw this.#lengthError();
+    this.#encoder.finishEntry();
+  }
+
+  *fillThenAccept(bytes: Uint8Array, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
     for (let start = 0; start < bytes.length; ) {
-      const range = this.#ranges[this.#rangeIndex];
+      const range = this.#ranges?.[this.#rangeIndex];
       if (range === undefined) throw this.#lengthError();
       yield* this.#zerosUpTo(range.offset, batch);
       const length = Math.min(bytes.length - start, range.offset + range.length - this.#position);
-      if (length > 0) this.#encoder.data(bytes.subarray(start, start + length));
+      if (length > 0) this.accept(bytes.subarray(start, start + length));
       start += length;
       this.#position += length;
       if (this.#position === range.offset + range.length) this.#rangeIndex++;
     }
   }
 
-  *finish(batch: ByteBatch): Generator<Uint8Array, void, undefined> {
-    const expected = this.#ranges.reduce((sum, range) => sum + range.length, 0);
-    if (this.#received !== expected) throw this.#lengthError();
+  *fillToEnd(batch: ByteBatch): Generator<Uint8Array, void, undefined> {
     yield* this.#zerosUpTo(this.#sizeBytes, batch);
-    this.#encoder.finishEntry();
   }
 
   *#zerosUpTo(offset: number, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
@@ -171,6 +190,7 @@ class OpenEntry {
 /** What was left out, a line each: the path as it can be asked for, and why. */
 class ErrorReport {
   readonly #lines: string[] = [];
+  readonly #leftOut = new Set<string>();
   #count = 0;
 
   get isEmpty(): boolean {
@@ -179,7 +199,14 @@ class ErrorReport {
 
   add(path: readonly ByteString[], { code, detail }: Refusal): void {
     this.#count++;
+    this.#leftOut.add(path.join("/"));
     if (this.#lines.length < maxReportedErrors) this.#lines.push(`${oneLine(formatGuestPath(path))}\t${code}\t${oneLine(detail)}`);
+  }
+
+  /** A further name of a file that was left out can't be stored as a link to it. */
+  refusalOfLink({ hardLinkOf }: WalkEntry): Refusal | undefined {
+    if (hardLinkOf === undefined || !this.#leftOut.has(hardLinkOf.join("/"))) return undefined;
+    return { code: "corrupt", detail: `a hard link of ${formatGuestPath(hardLinkOf)}, which can't be read`, isError: true };
   }
 
   toBytes(): Buffer {

@@ -177,9 +177,10 @@ function localHeader(entry: OpenEntry): Buffer {
   const size = isBig(entry) ? max32 : entry.streams ? 0 : entry.sizeBytes;
   header.writeUInt32LE(size, 18);
   header.writeUInt32LE(size, 22);
+  const attributes = attributesExtra(entry);
   header.writeUInt16LE(entry.name.length, 26);
-  header.writeUInt16LE(zip64.length + entry.extra.length, 28);
-  return Buffer.concat([header, entry.name, zip64, entry.extra]);
+  header.writeUInt16LE(zip64.length + entry.extra.length + attributes.length, 28);
+  return Buffer.concat([header, entry.name, zip64, entry.extra, attributes]);
 }
 
 /** | 0: signature | 4: CRC-32 | 8: compressed size | size |, the sizes 8 bytes each with zip64. */
@@ -223,7 +224,7 @@ function centralHeader(entry: OpenEntry): Buffer {
   header.writeUInt32LE(isBig(entry) ? max32 : entry.sizeBytes, 24);
   header.writeUInt16LE(entry.name.length, 28);
   header.writeUInt16LE(zip64.length + entry.extra.length, 30);
-  header.writeUInt32LE(((entry.mode << 16) | (entry.isFolder ? 0x10 : 0)) >>> 0, 38);
+  header.writeUInt32LE(externalAttributes(entry), 38);
   header.writeUInt32LE(farOffset ? max32 : entry.headerOffset, 42);
   return Buffer.concat([header, entry.name, zip64, entry.extra]);
 }
@@ -255,11 +256,11 @@ const maxInt32 = 2 ** 31 - 1;
 const secondsFrom1601 = 11_644_473_600n;
 
 /**
- * Extra field 0x5455: the mtime in whole Unix seconds, 32 bits signed. Beyond 1901 to 2038 it is
- * 0x000a instead: the time in 100 ns since 1601, 64 bits.
+ * Extra field 0x5455: the mtime in whole Unix seconds. Before 1970 tools disagree about its sign (Info-ZIP
+ * refuses it, libarchive shows 2106), so there and after 2038 it is 0x000a: 100 ns since 1601, 64 bits.
  */
 function timestampExtra({ seconds, nanoseconds }: Timestamp): Buffer {
-  if (Math.abs(seconds) <= maxInt32) {
+  if (seconds >= 0 && seconds <= maxInt32) {
     const extra = Buffer.alloc(9);
     extra.writeUInt16LE(0x5455, 0);
     extra.writeUInt16LE(5, 2);
@@ -288,6 +289,24 @@ function ownerExtra(uid: number, gid: number): Buffer {
   extra.writeUInt32LE(uid >>> 0, 6);
   extra.writeUInt8(4, 10);
   extra.writeUInt32LE(gid >>> 0, 11);
+  return extra;
+}
+
+function externalAttributes(entry: OpenEntry): number {
+  return ((entry.mode << 16) | (entry.isFolder ? 0x10 : 0)) >>> 0;
+}
+
+/**
+ * Extra field 0x6c78 of libarchive, local headers only: "made by" and the external attributes, which
+ * otherwise stand in the central directory alone. Whoever unpacks from a pipe knows symlinks by it.
+ */
+function attributesExtra(entry: OpenEntry): Buffer {
+  const extra = Buffer.alloc(11);
+  extra.writeUInt16LE(0x6c78, 0);
+  extra.writeUInt16LE(7, 2);
+  extra.writeUInt8(0b101, 4);
+  extra.writeUInt16LE(versionUnix | hostVersion, 5);
+  extra.writeUInt32LE(externalAttributes(entry), 7);
   return extra;
 }
 
