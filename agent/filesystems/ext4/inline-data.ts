@@ -5,10 +5,12 @@ import { corrupt } from "../../blocks/disk-error.ts";
 import { iBlockOffset, iBlockSizeBytes, type Inode } from "./inode.ts";
 import { findInlineAttribute } from "./xattr.ts";
 
-/** The two parts of an inode's inline data; "corrupt" when the second is claimed but broken. */
+/** The two parts of an inode's inline data; "corrupt" when the second, which is there even if empty, can't be read. */
 export function readInlineParts(inode: Inode): { first: Buffer; second: Buffer } {
   const first = inode.bytes.subarray(iBlockOffset, iBlockOffset + iBlockSizeBytes);
-  return { first, second: findInlineAttribute(inode) ?? Buffer.alloc(0) };
+  const second = findInlineAttribute(inode);
+  if (second === undefined) throw corrupt(`ext4 inode ${inode.number} inline data`, inode.offsetBytes, `no attribute "system.data"`);
+  return { first, second };
 }
 
 /** The whole contents of an inline file or link target, exactly its size. */

@@ -5,7 +5,8 @@ import { asBuffer } from "../byte-string.ts";
 import type { Attributes } from "../filesystem.ts";
 import type { FastCommitChanges } from "./fast-commit-changes.ts";
 import type { GroupDescriptors } from "./group-descriptors.ts";
-import { findInodeError, findModeError, parseAttributes, parseInode, type Inode } from "./inode.ts";
+import { findInodeError, findModeError, inodeFlags, parseAttributes, parseInode, type Inode } from "./inode.ts";
+import { readInlineContents } from "./inline-data.ts";
 import { NodeCache } from "./node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
@@ -206,14 +207,21 @@ export class InodeTable {
   #attributes(number: number, data: Buffer, at: number, offsetBytes: number): Attributes | DiskError {
     if (this.#changes.inodes.size > 0) {
       const changed = this.#changes.inodes.get(number);
-      if (changed !== undefined) {
-        return findModeError(number, changed, 0, offsetBytes) ?? parseAttributes(this.#superblock, number, changed, 0, offsetBytes);
-      }
+      if (changed !== undefined) return findModeError(number, changed, 0, offsetBytes) ?? this.#parse(number, changed, 0, offsetBytes);
     }
-    return (
-      findInodeError(this.#superblock, number, data, at, offsetBytes) ??
-      parseAttributes(this.#superblock, number, data, at, offsetBytes)
-    );
+    return findInodeError(this.#superblock, number, data, at, offsetBytes) ?? this.#parse(number, data, at, offsetBytes);
+  }
+
+  #parse(number: number, data: Buffer, at: number, offsetBytes: number): Attributes | DiskError {
+    const attributes = parseAttributes(this.#superblock, number, data, at, offsetBytes);
+    if ((data.readUInt32LE(at + 0x20) & inodeFlags.inlineData) === 0 || attributes instanceof DiskError || attributes.type !== "file") return attributes;
+    try {
+      const bytes = data.subarray(at, at + this.#superblock.inodeSizeBytes);
+      readInlineContents(parseInode(this.#superblock, number, bytes, offsetBytes));
+      return attributes;
+    } catch (error) {
+      return { ...attributes, contentError: attributes.contentError ?? toDiskError(error) };
+    }
   }
 }
 
