@@ -18,6 +18,8 @@ export interface PrivateMariadb {
   readonly socketPath: string;
   /** The server's process. */
   readonly pid: number;
+  /** Resolves when the server is gone, whoever ended it. */
+  readonly ended: Promise<void>;
   /** Shuts it down; a server that lingers is killed after `graceMs` (InnoDB recovers at the next start). */
   stop(options?: { graceMs?: number }): Promise<void>;
 }
@@ -127,6 +129,7 @@ async function start(paths: Paths, fast: boolean): Promise<PrivateMariadb> {
     url: socketUrl(paths.socket),
     socketPath: paths.socket,
     pid,
+    ended: gone,
     stop: async ({ graceMs = 5000 } = {}) => {
       if (!ended) server.kill("SIGTERM");
       const timer = setTimeout(() => server.kill("SIGKILL"), graceMs);
