@@ -51,11 +51,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const aedes = await Aedes.createBroker({
     connectTimeout: signInTimeoutMs,
     maxTopicLevels: 16,
-    preConnect: (_client, packet, done) => {
-      // A persistent session would queue without bound while its owner is away.
-      done(packet.clean === true ? null : new Error("a clean session is required"), packet.clean === true);
-    },
     authenticate: (client, username, password, done) => {
+      // A persistent session would queue without bound while its owner is away.
+      if (!client.clean) return done(Object.assign(new Error("a clean session is required"), { returnCode: 2 }), false);
       signIn(options, client.id, username ?? "", password).then(
         (identity) => {
           if (identity === undefined) return done(refusal(), false);

@@ -1,5 +1,5 @@
 import type { HttpBindings } from "@hono/node-server";
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import type { Context as HonoContext } from "hono";
 import {
   cleanupStatusSchema,
@@ -22,9 +22,10 @@ import { issueLink, type LinkRequest } from "../services/mounts/issue-link.ts";
 import { mountDisk } from "../services/mounts/mount-disk.ts";
 import { listResources } from "../services/mounts/resources.ts";
 import { cleanupStatus } from "../services/sweep/cleanup-status.ts";
+import { mountExamples } from "./examples.ts";
 import { type AppEnv, bearer, body, createRouter, json, problems } from "./router.ts";
 
-const tags = ["restore"];
+const tags = ["Restore"];
 const mountParam = z.object({ mount_id: idSchema.openapi({ param: { name: "mount_id", in: "path" }, example: "mnt-V1StGXR8_Z5jdHi6B-myT" }) });
 const pathQuery = z.string().optional().openapi({ description: "A path inside the mount; any byte may be percent-encoded.", example: "/p2/etc/hosts" });
 const onErrorQuery = z.enum(["fail", "report"]).optional().openapi({ description: "What an entry that can't be read does to an archive: break it off (the default), or be listed in a report inside it." });
@@ -42,10 +43,7 @@ const mountRoute = createRoute({
   summary: "Open a disk of a backup",
   description: "One mount per disk: whoever asks for a disk that is open gets that mount. Without `disk_index`, disk 0.",
   request: {
-    body: body(mountRequestSchema, {
-      first: { summary: "The first disk", value: { backup_id: "backup-pgtest1-1759947871" } },
-      second: { summary: "The second disk", value: { backup_id: "backup-pgtest1-1759947871", disk_index: 1 } },
-    }),
+    body: body(mountRequestSchema, mountExamples),
   },
   responses: {
     200: { ...json(mountSchema, "It is open already"), headers: location },
@@ -167,45 +165,36 @@ const linksRoute = createRoute({
 });
 
 /** The mounts and what is inside them. */
-export function restoreRoutes(): OpenAPIHono<AppEnv> {
-  const router = createRouter();
-
-  router.openapi(mountRoute, async (c) => {
+export const restoreRoutes = createRouter()
+  .openapi(mountRoute, async (c) => {
     const { backup_id: backupId, disk_index: diskIndex } = c.req.valid("json");
     const { mount, outcome } = await mountDisk({ ctx: c.var.ctx, input: { backupId, diskIndex } });
     c.header("Location", `/api/v1/restore/${mount.mount_id}`);
     if (outcome === "created") return c.json(mount, 201);
     return outcome === "open" ? c.json(mount, 200) : c.json(mount, 202);
-  });
-
-  router.openapi(listRoute, async (c) => c.json({ mounts: await listMounts({ ctx: c.var.ctx, input: undefined }) }, 200));
-  router.openapi(resourcesRoute, async (c) => c.json(await listResources({ ctx: c.var.ctx, input: undefined }), 200));
-  router.openapi(cleanupRoute, async (c) => c.json(await cleanupStatus({ ctx: c.var.ctx, input: undefined }), 200));
-  router.openapi(getRoute, async (c) => c.json(await getMount({ ctx: c.var.ctx, input: c.req.valid("param").mount_id }), 200));
-
-  router.openapi(endRoute, async (c) => {
+  })
+  .openapi(listRoute, async (c) => c.json({ mounts: await listMounts({ ctx: c.var.ctx, input: undefined }) }, 200))
+  .openapi(resourcesRoute, async (c) => c.json(await listResources({ ctx: c.var.ctx, input: undefined }), 200))
+  .openapi(cleanupRoute, async (c) => c.json(await cleanupStatus({ ctx: c.var.ctx, input: undefined }), 200))
+  .openapi(getRoute, async (c) => c.json(await getMount({ ctx: c.var.ctx, input: c.req.valid("param").mount_id }), 200))
+  .openapi(endRoute, async (c) => {
     await endMount({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, reason: "requested" } });
     return c.body(null, 204);
-  });
-
-  router.openapi(filesRoute, async (c) => {
+  })
+  .openapi(filesRoute, async (c) => {
     const { recursive, limit, cursor } = c.req.valid("query");
     return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "files", path: pathOf(c) ?? "/", parameters: { recursive, limit: limit?.toString(), cursor } });
-  });
-
-  router.openapi(fileInfoRoute, async (c) => await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/" }));
-
-  router.openapi(downloadRoute, async (c) => {
+  })
+  .openapi(fileInfoRoute, async (c) => await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/" }))
+  .openapi(downloadRoute, async (c) => {
     const { on_error } = c.req.valid("query");
     return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "download", path: requiredPathOf(c), parameters: { on_error } });
-  });
-
-  router.openapi(archiveRoute, async (c) => {
+  })
+  .openapi(archiveRoute, async (c) => {
     const { format, on_error } = c.req.valid("query");
     return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "archive", path: requiredPathOf(c), format, parameters: { on_error } });
-  });
-
-  router.openapi(linksRoute, async (c) => {
+  })
+  .openapi(linksRoute, async (c) => {
     const { operation, path, format, ttl_s: lifeS } = c.req.valid("json");
     if (format !== undefined && operation !== "archive") throw new PluckError("invalid_request", "format: only an archive has one.");
     const { url, expiresAt } = await issueLink({
@@ -221,9 +210,6 @@ export function restoreRoutes(): OpenAPIHono<AppEnv> {
     c.header("Cache-Control", "no-store");
     return c.json({ url, expires_at: expiresAt.toISOString() }, 201);
   });
-
-  return router;
-}
 
 const routeOf: Record<LinkOperation, AgentRoute> = { browse: "files", download: "download", archive: "archive" };
 
