@@ -26,3 +26,8 @@ export const agentConfigSchema = z.object({
   PLUCK_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof agentConfigSchema>;
+
+/** Reads the environment; a variable that is set to nothing counts as not set. */
+export function parseAgentConfig(environment: NodeJS.ProcessEnv): ReturnType<typeof agentConfigSchema.safeParse> {
+  return agentConfigSchema.safeParse(Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== "")));
+}

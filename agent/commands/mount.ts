@@ -1,0 +1,7 @@
+import { toMountResult } from "../mounts/mount-result.ts";
+import type { CommandHandler } from "./command.ts";
+
+/** Opens a disk under an id; the same again answers with what is open. */
+export const mount: CommandHandler<"mount"> = async (body, { mounts }) => {
+  return toMountResult(await mounts.open({ mountId: body.mount_id, qcow2Path: body.qcow2_path, jwks: body.jwks, webOrigin: body.web_origin }));
+};
