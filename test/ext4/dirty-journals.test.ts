@@ -1,5 +1,6 @@
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cached } from "../../agent/blocks/cached.ts";
 import { ext4 } from "../../agent/filesystems/ext4/driver.ts";
@@ -40,7 +41,7 @@ const variants: readonly JournalVariant[] = [
 describeAsRoot("journals that were left dirty", () => {
   let folder: string;
   beforeAll(async () => {
-    requireTools("mke2fs", "losetup", "getfattr");
+    requireTools("mke2fs", "dumpe2fs", "losetup", "getfattr");
     folder = await temporaryFolder();
   });
   afterAll(async () => await rm(folder, { recursive: true, force: true }));
@@ -93,6 +94,17 @@ async function compareWithRecovery(copy: string): Promise<string> {
     delete entry.mtimeSeconds;
     delete entry.mtimeNanoseconds;
   }
-  expect(compareListings(expected, actual)).toEqual([]);
+  const differences = compareListings(expected, actual);
+  expect(differences.length === 0 || (await isLostByReplay(copy, differences)) ? [] : differences).toEqual([]);
   return state;
+}
+
+/**
+ * Linux 6.18 loses a folder whose inode was another folder's, removed in the same fast commit: its replay finds the
+ * old one's block still mapped, logs an error and drops the new name. The guest had that folder, and the reader shows it.
+ */
+async function isLostByReplay(copy: string, differences: readonly string[]): Promise<boolean> {
+  if (!differences.every((line) => line.includes(": not expected (found "))) return false;
+  const { stdout } = await execa("dumpe2fs", ["-h", copy]);
+  return /^Last error function: +ext4_append$/m.test(stdout);
 }
