@@ -23,9 +23,10 @@ export async function walkFileSystem<Node>(fs: FileSystem<Node>, options: WalkOp
   const maxEntries = options.maxEntries ?? 1_000_000;
   const root: ListingEntry = { path: "" };
   listing.set("", root);
-  await describe(fs, root, fs.root, await statOne(fs, fs.root), options);
+  const rootAttributes = await statOne(fs, fs.root);
+  await describe(fs, root, fs.root, rootAttributes, options);
   const queue: { path: ByteString; node: Node; entry: ListingEntry; ancestors: ReadonlySet<number | string> }[] = [
-    { path: "", node: fs.root, entry: root, ancestors: new Set() },
+    { path: "", node: fs.root, entry: root, ancestors: new Set(rootAttributes instanceof DiskError ? [] : [rootAttributes.id]) },
   ];
   for (let directory = queue.pop(); directory !== undefined; directory = queue.pop()) {
     try {
