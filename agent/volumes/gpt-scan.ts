@@ -1,9 +1,10 @@
 import { crc32 } from "node:zlib";
 import type { BlockSource } from "../blocks/block-source.ts";
 import { slice } from "../blocks/slice.ts";
-import { corrupt, DiskError, toDiskError } from "../blocks/disk-error.ts";
+import { corrupt, toDiskError, unsupported, type DiskError } from "../blocks/disk-error.ts";
 import { parseGptEntries, type GptEntry } from "./gpt-entry.ts";
 import { hasGptSignature, hex, parseGptHeader, type GptHeader } from "./gpt-header.ts";
+import { unreadGptTypes } from "./unread-types.ts";
 import type { Volume } from "./volume.ts";
 
 /** GPT counts in sectors of the disk it was made on. A backup doesn't tell which; the place of the header does. */
@@ -120,6 +121,8 @@ function toVolume(source: BlockSource, entry: GptEntry, sectorBytes: number): Vo
     const sectors = Math.floor(source.sizeBytes / sectorBytes);
     return { ...common, source: undefined, error: corrupt(`GPT partition ${entry.number}`, undefined, `${range} leaves the disk's ${sectors} sectors`) };
   }
+  const unread = unreadGptTypes.get(entry.typeGuid);
+  if (unread !== undefined) return { ...common, source: undefined, error: unsupported(unread) };
   return { ...common, source: slice(source, common.partition.startBytes, common.sizeBytes) };
 }
 

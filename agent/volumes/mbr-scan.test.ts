@@ -86,3 +86,10 @@ test("takes an empty extended partition for one without logical partitions", asy
   const disk = makeDisk(4096, [{ slot: 0, type: 0x83, start: 64, count: 100 }, { slot: 1, type: 0x05, start: 1000, count: 2000 }]);
   expect(outline(await scanVolumes(memorySource(disk)))).toEqual([`p1 32768+51200`]);
 });
+
+test("names partitions of dynamic disks instead of reading them", async () => {
+  const disk = makeDisk(4096, [{ slot: 0, type: 0x42, start: 63, count: 4000 }]);
+  const [volume] = await scanVolumes(memorySource(disk));
+  expect(volume).toMatchObject({ name: "p1", source: undefined, error: { code: "unsupported" } });
+  expect(volume!.error!.message).toContain("dynamic disk");
+});

@@ -1,7 +1,8 @@
 import type { BlockSource } from "../blocks/block-source.ts";
 import { slice } from "../blocks/slice.ts";
-import { corrupt, toDiskError, type DiskError } from "../blocks/disk-error.ts";
+import { corrupt, toDiskError, unsupported, type DiskError } from "../blocks/disk-error.ts";
 import { isExtended, MBR_BYTES, parseBootRecord, type BootRecord, type MbrEntry } from "./mbr.ts";
+import { unreadMbrTypes } from "./unread-types.ts";
 import type { Volume } from "./volume.ts";
 
 /** Logical partitions count from 5, however few primary ones there are. */
@@ -43,6 +44,11 @@ class MbrScan {
     if (startBytes >= this.#source.sizeBytes) {
       const error = corrupt(`MBR partition ${number}`, startBytes, `starts beyond the disk's ${this.#source.sizeBytes} bytes`);
       this.volumes.push({ ...common, source: undefined, error });
+      return;
+    }
+    const unread = unreadMbrTypes.get(entry.type);
+    if (unread !== undefined) {
+      this.volumes.push({ ...common, source: undefined, error: unsupported(unread) });
       return;
     }
     // As the kernel does: a partition that runs past the disk ends with it. What is missing inside shows when read.

@@ -6,7 +6,7 @@ export interface Volume {
   /** Its name under the mount: "p1" by partition number, "vg-lv", or "disk" for the bare disk. */
   readonly name: string;
   readonly kind: "disk" | "partition" | "logical-volume";
-  /** Its bytes; undefined when `error` says why there are none. */
+  /** Its bytes; undefined when `error` says why there are none. With both, it can be read, but its table contradicts itself. */
   readonly source: BlockSource | undefined;
   readonly sizeBytes: number;
   /** What the partition table says of it. */

@@ -20,6 +20,9 @@ export interface MutationReport {
   readonly failure?: string;
 }
 
+/** Buffers are outside the heap that the worker is limited to: what a walk may leave behind uncollected. */
+const MAX_BUFFER_BYTES = 512 * 1024 * 1024;
+
 const job = workerData as MutationJob;
 const image = readFileSync(job.path);
 const sectors = nonZeroSectors(image);
@@ -37,6 +40,8 @@ for (let round = 0; round < job.count; round += 1) {
   } catch (error) {
     if (!(error instanceof DiskError)) failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
+  const { arrayBuffers } = process.memoryUsage();
+  if (arrayBuffers > image.length + MAX_BUFFER_BYTES) failure ??= `${arrayBuffers} bytes of buffers`;
   parentPort!.postMessage({ mutation: description, ...(failure === undefined ? {} : { failure }) } satisfies MutationReport);
   mutation.undo();
 }

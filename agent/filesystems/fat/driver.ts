@@ -1,8 +1,8 @@
 import type { BlockSource } from "../../blocks/block-source.ts";
+import { DiskError } from "../../blocks/disk-error.ts";
 import type { FileSystem, FileSystemDriver, FileSystemFacts } from "../filesystem.ts";
-import { BOOT_SECTOR_BYTES, isFatBootSector, parseBootSector, type BootSector } from "./boot-sector.ts";
+import { BOOT_SECTOR_BYTES, FIRST_CLUSTER, isFatBootSector, parseBootSector, type BootSector } from "./boot-sector.ts";
 import { ClusterChain } from "./cluster-chain.ts";
-import { FIRST_CLUSTER } from "./boot-sector.ts";
 import { FatFileSystem } from "./fat-file-system.ts";
 import { FatTable } from "./fat-table.ts";
 import { bootLabel, findLabel, readIsDirty, readUsedBytes, toLabel, toUuid } from "./volume-state.ts";
@@ -30,13 +30,23 @@ async function readFacts(source: BlockSource, boot: BootSector, table: FatTable)
   const isDirty = await readIsDirty(boot, table);
   return {
     type: "vfat",
-    label: (await readRootLabel(source, boot, table)) ?? bootLabel(boot),
+    label: (await ifReadable(readRootLabel(source, boot, table))) ?? bootLabel(boot),
     uuid: toUuid(boot.serialNumber),
     sizeBytes: boot.sizeBytes,
-    usedBytes: await readUsedBytes(source, boot, table),
+    usedBytes: await ifReadable(readUsedBytes(source, boot, table)),
     blockSizeBytes: boot.clusterBytes,
     state: isDirty ? "dirty" : "clean",
   };
+}
+
+/** A bad spot that only costs a label or a count must not cost the files; listing its place reports it. */
+async function ifReadable<T>(value: Promise<T>): Promise<T | undefined> {
+  try {
+    return await value;
+  } catch (error) {
+    if (error instanceof DiskError) return undefined;
+    throw error;
+  }
 }
 
 async function readRootLabel(source: BlockSource, boot: BootSector, table: FatTable): Promise<string | undefined> {

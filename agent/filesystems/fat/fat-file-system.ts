@@ -15,14 +15,26 @@ const DIRECTORY_PIECE_BYTES = 128 * 1024;
 const DIRECTORY_AHEAD_CLUSTERS = 1024;
 /** 64 Ki records of 32 bytes is what systems allow; hostile chains may go on for the whole volume. */
 const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+/** Clusters of a file followed beyond what must be, so that small clusters don't cost a call each. */
+const EXTENT_AHEAD_CLUSTERS = 65_536;
 /** Extents given at a time: a caller streams them, more would only cost memory. */
 const MAX_EXTENTS = 1024;
+/** Directories whose size and link count are remembered; they cost a read of the whole directory. */
+const MAX_COUNTED_DIRECTORIES = 4096;
 /** Directories whose size is being found at the same time during one `stat`. */
 const STAT_CONCURRENCY = 32;
 
 const MODE_DIRECTORY = 0o040755;
 const MODE_FILE = 0o100755;
 const MODE_READ_ONLY_FILE = 0o100555;
+
+/** No directory but the root may do without a first cluster. */
+const ROOT_KEY = -1;
+
+interface DirectoryCounts {
+  readonly sizeBytes: number;
+  readonly directoryCount: number;
+}
 
 /** FAT as Linux's vfat mounts it by default: owner root, modes 0755 and 0555, times taken as UTC. */
 export class FatFileSystem implements FileSystem<FatNode> {
@@ -33,6 +45,8 @@ export class FatFileSystem implements FileSystem<FatNode> {
   readonly #table: FatTable;
   /** As long as somebody holds the node: a chain is followed once per open file. */
   readonly #chains = new WeakMap<FatNode, ClusterChain>();
+  /** By first cluster. */
+  readonly #counted = new Map<number, DirectoryCounts>();
 
   constructor(source: BlockSource, boot: BootSector, table: FatTable, facts: FileSystemFacts) {
     this.#source = source;
@@ -92,7 +106,7 @@ export class FatFileSystem implements FileSystem<FatNode> {
     const firstIndex = Math.floor(offset / this.#boot.clusterBytes);
     const endIndex = Math.ceil((offset + wanted) / this.#boot.clusterBytes);
     const chain = this.#chain(node);
-    const pending = chain.follow(endIndex);
+    const pending = chain.follow(Math.min(endIndex, firstIndex + EXTENT_AHEAD_CLUSTERS));
     if (pending instanceof Promise) return pending.then(() => this.#toExtents(node, chain, offset, wanted, firstIndex));
     return this.#toExtents(node, chain, offset, wanted, firstIndex);
   }
@@ -175,18 +189,30 @@ export class FatFileSystem implements FileSystem<FatNode> {
 
   async #directoryAttributes(node: FatNode): Promise<Attributes | DiskError> {
     try {
-      const parser = new DirectoryParser(this.#boot.fatBits);
-      let size = 0;
-      for await (const piece of this.#directoryPieces(node)) {
-        parser.parse(piece.bytes, piece.offset);
-        size += piece.bytes.length;
-      }
-      if (node === rootNode) return this.#attributes(node, "directory", size, MODE_DIRECTORY, parser.directoryCount + 2);
-      if (parser.directoryCount < 2) return corrupt(describe(node), undefined, "holds no entries . and ..");
-      return this.#attributes(node, "directory", size, MODE_DIRECTORY, parser.directoryCount);
+      const { sizeBytes, directoryCount } = await this.#countDirectory(node);
+      if (node === rootNode) return this.#attributes(node, "directory", sizeBytes, MODE_DIRECTORY, directoryCount + 2);
+      if (directoryCount < 2) return corrupt(describe(node), undefined, "holds no entries . and ..");
+      return this.#attributes(node, "directory", sizeBytes, MODE_DIRECTORY, directoryCount);
     } catch (error) {
       return toDiskError(error);
     }
+  }
+
+  async #countDirectory(node: FatNode): Promise<DirectoryCounts> {
+    const key = node === rootNode ? ROOT_KEY : node.firstCluster;
+    const known = this.#counted.get(key);
+    if (known !== undefined) return known;
+    const parser = new DirectoryParser(this.#boot.fatBits);
+    let sizeBytes = 0;
+    for await (const piece of this.#directoryPieces(node)) {
+      parser.parse(piece.bytes, piece.offset);
+      sizeBytes += piece.bytes.length;
+    }
+    const counts = { sizeBytes, directoryCount: parser.directoryCount };
+    // Simplest bound: a listing's directories are asked for together, then rarely again.
+    if (this.#counted.size >= MAX_COUNTED_DIRECTORIES) this.#counted.clear();
+    this.#counted.set(key, counts);
+    return counts;
   }
 
   #attributes(node: FatNode, type: "file" | "directory", size: number, mode: number, linkCount: number): Attributes {
