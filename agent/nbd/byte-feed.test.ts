@@ -69,3 +69,13 @@ test("gives up on a server that sends what nobody asked for", () => {
   const feed = new ByteFeed();
   expect(() => push(feed, stream, 5000)).toThrow(/nobody asked for/);
 });
+
+test("keeps what comes before anybody asks for it, up to its own size", () => {
+  const feed = new ByteFeed();
+  feed.fill(new Uint8Array(10), () => undefined);
+  push(feed, stream.subarray(0, 16_384), 16_384);
+  push(feed, stream.subarray(16_384, 16_394), 10);
+  const rest = new Uint8Array(16_384);
+  feed.fill(rest, () => undefined);
+  expect(rest).toEqual(stream.slice(10, 16_394));
+});

@@ -137,6 +137,23 @@ describe("an export", () => {
     expect(await readdir(runDir)).toEqual([]);
   });
 
+  test("that does not open in time is io_error, and its process is ended even if it does not listen", async () => {
+    const bin = path.join(folder, "bin");
+    await mkdir(bin);
+    const pidFile = path.join(folder, "pid");
+    await writeFile(path.join(bin, "qemu-nbd"), `#!/bin/sh\ntrap '' TERM\necho $$ > '${pidFile}'\nwhile :; do sleep 0.05; done\n`, { mode: 0o755 });
+    const before = process.env["PATH"];
+    process.env["PATH"] = `${bin}:${before}`;
+    try {
+      const opening = openExport({ repositoryRoot: root, path: "top.qcow2", runDir, openTimeoutMs: 500 });
+      await expect(opening).rejects.toMatchObject({ code: "io_error", message: expect.stringMatching(/within 500 ms/) });
+    } finally {
+      process.env["PATH"] = before;
+    }
+    expect(await runs(Number(await readFile(pidFile, "utf8")))).toBe(false);
+    expect(await readdir(runDir)).toEqual([]);
+  });
+
   test("a run folder whose path is too long for a socket is said so", async () => {
     runDir = path.join(folder, "r".repeat(100));
     await expect(serve()).rejects.toMatchObject({ code: "internal", message: expect.stringMatching(/107 bytes/) });
@@ -246,7 +263,7 @@ describe("a lost agent", () => {
       expect(await endOrphans(runDir)).toBe(0);
       expect(await endOrphans(path.join(folder, "no-such-folder"))).toBe(0);
     } finally {
-      for (const bystander of bystanders) bystander.kill("SIGKILL");
+      for (const child of [orphan, frozen, ...bystanders]) child.kill("SIGKILL");
     }
   });
 });
