@@ -39,7 +39,7 @@ const file = short("FILE~1  TXT");
 
 test("shows short names as Linux does: padding dropped, case by the NT flags", () => {
   expect(names(short("README  TXT"), short("README  TXT", { caseBits: 0x18 }), short("README  TXT", { caseBits: 0x08 }))).toEqual(["README.TXT", "readme.txt", "readme.TXT"]);
-  expect(names(short("NOEXT      "), short("A B     C D"))).toEqual(["NOEXT", "A B.C D"]);
+  expect(names(short("NOEXT      "), short("A B     C D"), short("        TXT"))).toEqual(["NOEXT", "A B.C D", ".TXT"]);
 });
 
 test("reads short names in code page 437, with 0x05 for a first 0xe5", () => {
@@ -83,7 +83,7 @@ test("skips deleted records, labels, . and .., and goes on behind a free record"
 });
 
 test("lists a record whose name no path can hold, with an error and a name that can", () => {
-  const entries = new DirectoryParser(16).parse(Buffer.concat([...long("../../etc/passwd", file), file, ...long("..", file), file, short("A/B        "), short("        TXT")]), 4096);
+  const entries = new DirectoryParser(16).parse(Buffer.concat([...long("../../etc/passwd", file), file, ...long("..", file), file, short("A/B        "), short("           ")]), 4096);
   expect(entries.map((entry) => entry.name)).toEqual(["FILE~1.TXT", "FILE~1.TXT", "unnamed-record-at-4256", "unnamed-record-at-4288"]);
   expect(entries.every((entry) => entry.error?.code === "corrupt")).toBe(true);
 });

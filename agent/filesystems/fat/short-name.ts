@@ -13,11 +13,10 @@ const CASE_LOWER_EXTENSION = 0x10;
 const SPACE = 0x20;
 const KANJI_LEAD = 0x05;
 
-/** As Linux shows it; "" for an empty base, which no system writes. */
+/** As Linux shows it; "" when base and extension are empty, which no system writes. */
 export function parseShortName(bytes: Uint8Array, at: number): ByteString {
   const caseBits = bytes[at + 12]!;
   const base = decode(bytes, at, at + 8, (caseBits & CASE_LOWER_BASE) !== 0);
-  if (base === "") return "";
   const extension = decode(bytes, at + 8, at + 11, (caseBits & CASE_LOWER_EXTENSION) !== 0);
   return textToByteString(extension === "" ? base : `${base}.${extension}`);
 }
