@@ -5,7 +5,7 @@ import { requireRole } from "../access/authenticate.ts";
 import { recordEvent } from "../events/record-event.ts";
 import { refreshChain } from "./chains.ts";
 import { getBackup } from "./get-backup.ts";
-import { refreshLatest, withRetry } from "./insert-backup.ts";
+import { inContext, refreshLatest, withRetry } from "./insert-backup.ts";
 
 /**
  * Takes a restore point out of the catalog (its files stay). Its mounts go with it, on the agent too: a
@@ -15,8 +15,9 @@ import { refreshLatest, withRetry } from "./insert-backup.ts";
 export async function deleteBackup({ ctx, input: backupId }: Call<string>): Promise<void> {
   requireRole(ctx.actor, "admin");
   await getBackup({ ctx, input: backupId });
-  const mounts = await withRetry(async () => await ctx.db.transaction(async (tx) => {
-    const [job] = await tx.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, backupId)).for("update");
+  const [job] = await ctx.db.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, backupId)).limit(1);
+  // A job of an adopted catalog may have no context.
+  const mounts = await withRetry(async () => await inContext(ctx.db, job?.contextId ?? "", async (tx) => {
     const disks = await tx.select({ id: backupDisks.id, index: backupDisks.diskIndex }).from(backupDisks).where(eq(backupDisks.backupJobId, backupId));
     const ids = disks.map(({ id }) => id);
     const open = ids.length === 0 ? [] : await tx.select({ mountId: restoreMounts.id, agentId: restoreMounts.agentId }).from(restoreMounts).where(inArray(restoreMounts.backupDiskId, ids));

@@ -3,7 +3,7 @@ import { and, desc, eq, sql } from "drizzle-orm";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PluckError } from "../../../shared/errors.ts";
 import type { Context } from "../../context.ts";
-import { databaseErrorCode, isDuplicateKey, type Queries } from "../../database/connect.ts";
+import { databaseErrorCode, isDuplicateKey, type Database, type Queries } from "../../database/connect.ts";
 import { backupDisks, backupJobs, vmBackupContexts } from "../../database/schema.ts";
 import { refreshChain } from "./chains.ts";
 import { insertRow } from "./insert-row.ts";
@@ -36,8 +36,8 @@ const maxTries = 5;
 export async function insertBackup(ctx: Pick<Context, "db" | "clock">, backup: NewBackup): Promise<boolean> {
   return await withRetry(async () => {
     try {
-      await ctx.db.transaction(async (tx) => {
-        const contextId = await findOrMakeContext(tx, backup, ctx.clock.now());
+      const contextId = await findOrMakeContext(ctx.db, backup, ctx.clock.now());
+      await inContext(ctx.db, contextId, async (tx) => {
         await insertJob(tx, contextId, backup);
         for (const disk of backup.disks) await insertDisk(tx, contextId, backup.backupId, disk, backup.completedAt);
         await countBackup(tx, contextId);
@@ -55,16 +55,28 @@ export async function insertBackup(ctx: Pick<Context, "db" | "clock">, backup: N
 /** Adds a disk to a restore point that is there, or brings a failed one up to date. */
 export async function putDisk(ctx: Pick<Context, "db">, backupId: string, disk: NewDisk, completedAt: Date): Promise<void> {
   await withRetry(async () => {
-    await ctx.db.transaction(async (tx) => {
-      const [job] = await tx.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, backupId)).for("update");
-      if (job?.contextId === undefined || job.contextId === null) return;
+    const [job] = await ctx.db.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, backupId)).limit(1);
+    const contextId = job?.contextId;
+    if (contextId === undefined || contextId === null) return;
+    await inContext(ctx.db, contextId, async (tx) => {
       const here = and(eq(backupDisks.backupJobId, backupId), eq(backupDisks.diskIndex, disk.diskIndex));
       const [known] = await tx.select({ id: backupDisks.id }).from(backupDisks).where(here).limit(1);
-      if (known === undefined) await insertDisk(tx, job.contextId, backupId, disk, completedAt);
+      if (known === undefined) await insertDisk(tx, contextId, backupId, disk, completedAt);
       else await tx.update(backupDisks).set({ ...stateOf(disk, completedAt), qcow2Path: disk.qcow2Path }).where(eq(backupDisks.id, known.id));
-      await refreshChain(tx, job.contextId, disk.diskIndex);
+      await refreshChain(tx, contextId, disk.diskIndex);
     });
   });
+}
+
+/** Changes a VM's restore points one at a time: chains and statistics are derived from all of them. */
+export async function inContext<T>(db: Database, contextId: string, work: (tx: Queries) => Promise<T>): Promise<T> {
+  return await db.transaction(
+    async (tx) => {
+      await tx.select({ id: vmBackupContexts.contextId }).from(vmBackupContexts).where(eq(vmBackupContexts.contextId, contextId)).for("update");
+      return await work(tx);
+    },
+    { isolationLevel: "read committed" },
+  );
 }
 
 /** The newest restore point of a VM, as its context tells it. */
@@ -101,8 +113,8 @@ async function findOrMakeContext(db: Queries, { vmName, repositoryId }: NewBacku
     return contextId;
   } catch (error) {
     if (!isDuplicateKey(error)) throw error;
-    // Made by another request after our snapshot was taken: seen by the next try.
-    throw new RetryLater();
+    // Made by another request meanwhile.
+    return (await find()) ?? contextId;
   }
 }
 
@@ -155,16 +167,14 @@ async function countBackup(db: Queries, contextId: string): Promise<void> {
     .where(eq(vmBackupContexts.contextId, contextId));
 }
 
-class RetryLater extends Error {}
-
-/** Registrations of one VM at the same time lock the same rows: the server ends one of them, which tries again. */
+/** Where two changes wait for each other, the server ends one of them, which tries again. */
 export async function withRetry<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await work();
     } catch (error) {
       const code = databaseErrorCode(error);
-      const passing = error instanceof RetryLater || code === "ER_LOCK_DEADLOCK" || code === "ER_LOCK_WAIT_TIMEOUT" || code === "ER_CHECKREAD";
+      const passing = code === "ER_LOCK_DEADLOCK" || code === "ER_LOCK_WAIT_TIMEOUT" || code === "ER_CHECKREAD";
       if (!passing || tries >= maxTries) throw error;
       await sleep(10 * tries + Math.random() * 20);
     }
