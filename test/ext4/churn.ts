@@ -10,9 +10,13 @@ export class Churn {
   readonly #random: Random;
   readonly #files: string[] = [];
   readonly #folders: string[];
+  readonly #reuseFolders: boolean;
   #made = 0;
+  #removedFolders = 0;
 
-  constructor(root: string, random: Random) {
+  /** @param reuseFolders false: once a folder is removed, no other is made, which might take its inode */
+  constructor(root: string, random: Random, reuseFolders = true) {
+    this.#reuseFolders = reuseFolders;
     this.#random = random;
     this.#folders = [root];
   }
@@ -117,6 +121,7 @@ export class Churn {
   }
 
   #makeFolder(): void {
+    if (!this.#reuseFolders && this.#removedFolders > 0) return;
     const path = this.#newName();
     mkdirSync(path);
     this.#folders.push(path);
@@ -127,5 +132,6 @@ export class Churn {
     const index = this.#random.integer(1, this.#folders.length);
     rmdirSync(this.#folders[index]!);
     this.#folders.splice(index, 1);
+    this.#removedFolders++;
   }
 }

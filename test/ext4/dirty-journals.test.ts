@@ -1,6 +1,5 @@
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cached } from "../../agent/blocks/cached.ts";
 import { ext4 } from "../../agent/filesystems/ext4/driver.ts";
@@ -23,6 +22,7 @@ const snapshots = 3;
 interface JournalVariant extends Pick<ImageVariant, "arguments" | "blockSizeBytes" | "type"> {
   readonly name: string;
   readonly options: string;
+  readonly fastCommits?: boolean;
 }
 
 const variants: readonly JournalVariant[] = [
@@ -33,7 +33,7 @@ const variants: readonly JournalVariant[] = [
   { name: "ext4 without checksums or 64bit", type: "ext4", blockSizeBytes: 2048, arguments: ["-t", "ext4", "-O", "^metadata_csum,^64bit", "-J", "size=4"], options: "commit=1" },
   { name: "ext4 with journal checksums of version 1", type: "ext4", blockSizeBytes: 2048, arguments: ["-t", "ext4", "-O", "^metadata_csum,^64bit", "-J", "size=4"], options: "journal_checksum" },
   { name: "ext4 with inline_data", type: "ext4", blockSizeBytes: 4096, arguments: ["-t", "ext4", "-O", "inline_data", "-J", "size=4"], options: "commit=1" },
-  { name: "ext4 with fast commits", type: "ext4", blockSizeBytes: 4096, arguments: ["-t", "ext4", "-O", "fast_commit", "-J", "size=8"], options: "commit=30" },
+  { name: "ext4 with fast commits", type: "ext4", blockSizeBytes: 4096, arguments: ["-t", "ext4", "-O", "fast_commit", "-J", "size=8"], options: "commit=30", fastCommits: true },
 ];
 
 // A machine that stops leaves a journal. Linux replays it into one copy of the disk; the reader must
@@ -41,7 +41,7 @@ const variants: readonly JournalVariant[] = [
 describeAsRoot("journals that were left dirty", () => {
   let folder: string;
   beforeAll(async () => {
-    requireTools("mke2fs", "dumpe2fs", "losetup", "getfattr");
+    requireTools("mke2fs", "losetup", "getfattr");
     folder = await temporaryFolder();
   });
   afterAll(async () => await rm(folder, { recursive: true, force: true }));
@@ -54,7 +54,9 @@ describeAsRoot("journals that were left dirty", () => {
         const copies: string[] = [];
         await withLoopMount(image, { readOnly: false, type: "ext4", options: variant.options }, async (directory) => {
           const random = new Random(seed * 1000 + variant.blockSizeBytes);
-          const churn = new Churn(directory, random);
+          // Linux 6.18 loses a folder whose inode was another folder's, removed in the same fast commit: its replay
+          // finds the old one's block still mapped, logs an error and drops the name. The reader shows the folder.
+          const churn = new Churn(directory, random, variant.fastCommits !== true);
           for (let snapshot = 0; snapshot < snapshots; snapshot++) {
             churn.run(random.integer(30, 250));
             if (random.integer(0, 3) > 0) churn.sync();
@@ -67,14 +69,19 @@ describeAsRoot("journals that were left dirty", () => {
         // Entries of the guest's time and of the recovery's must not fall into one second.
         await new Promise((resolve) => setTimeout(resolve, 1100));
         let recovered = 0;
-        for (const copy of copies) recovered += Number((await compareWithRecovery(copy)) === "recovered");
+        for (const copy of copies) {
+          // Linux 6.18 refuses a journal whose fast commit area is full to its last block: it reads one further.
+          // Nothing is left to compare with then; the reader must still open it.
+          const refusable = variant.fastCommits === true;
+          recovered += Number((await compareWithRecovery(copy, refusable)) === "recovered");
+        }
         expect(recovered).toBeGreaterThan(0);
       });
     }
   }
 });
 
-async function compareWithRecovery(copy: string): Promise<string> {
+async function compareWithRecovery(copy: string, refusable: boolean): Promise<string> {
   const source = openImageSource(copy);
   let actual: Listing;
   let state: string;
@@ -86,7 +93,13 @@ async function compareWithRecovery(copy: string): Promise<string> {
     await source.close();
   }
   const recoveryStart = Math.floor(Date.now() / 1000);
-  const expected = await withLoopMount(copy, { readOnly: false, type: "ext4" }, (directory) => walkKernelMount(directory));
+  let expected: Listing;
+  try {
+    expected = await withLoopMount(copy, { readOnly: false, type: "ext4" }, (directory) => walkKernelMount(directory));
+  } catch (error) {
+    if (refusable && String(error).includes("Structure needs cleaning")) return state;
+    throw error;
+  }
   for (const entry of expected.values()) {
     // Linux stamps what recovery itself changes, folders of fast commits and files it truncates, with the time of
     // the recovery. The reader shows the last time that the disk has.
@@ -94,17 +107,6 @@ async function compareWithRecovery(copy: string): Promise<string> {
     delete entry.mtimeSeconds;
     delete entry.mtimeNanoseconds;
   }
-  const differences = compareListings(expected, actual);
-  expect(differences.length === 0 || (await isLostByReplay(copy, differences)) ? [] : differences).toEqual([]);
+  expect(compareListings(expected, actual)).toEqual([]);
   return state;
-}
-
-/**
- * Linux 6.18 loses a folder whose inode was another folder's, removed in the same fast commit: its replay finds the
- * old one's block still mapped, logs an error and drops the new name. The guest had that folder, and the reader shows it.
- */
-async function isLostByReplay(copy: string, differences: readonly string[]): Promise<boolean> {
-  if (!differences.every((line) => line.includes(": not expected (found "))) return false;
-  const { stdout } = await execa("dumpe2fs", ["-h", copy]);
-  return /^Last error function: +ext4_append$/m.test(stdout);
 }
