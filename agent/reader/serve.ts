@@ -53,8 +53,10 @@ class DiskServer {
         });
       case "read":
         return void this.#stream(message.id, (signal) => this.#opened().readChunks(message.request, signal), (bytes) => {
+          // Taken first: a moved buffer has no length any more.
+          const { length } = bytes;
           this.send({ kind: "chunk", id: message.id, bytes }, [bytes.buffer as ArrayBuffer]);
-          return bytes.length;
+          return length;
         });
       case "walk":
         return void this.#stream(message.id, (signal) => this.#opened().walkGroups(message.request, signal), (items) => {

@@ -15,12 +15,20 @@ const defaultMaxExternalBytes = 512 * 1024 * 1024;
 /** A worker whose loop is busy but that can't even tell its processor time is ended after so many timeouts of real time. */
 const unmeasuredFactor = 6;
 
+export interface Watchdog {
+  /** Begins; loading the worker's modules, which no disk has a part in, doesn't count. */
+  start(): void;
+  /** The ping was answered. */
+  answered(): void;
+  stop(): void;
+}
+
 /**
  * Watches over a worker: one that is busy and answers no ping any more, or that holds too many bytes,
  * is reported once. What counts is the processor time that the worker itself has used since the
  * ping, so that a machine under load, on which it hardly gets to run, ends nobody.
  */
-export function watchWorker(worker: Worker, options: WatchdogOptions, onLost: (reason: string) => void): { answered(): void; stop(): void } {
+export function watchWorker(worker: Worker, options: WatchdogOptions, onLost: (reason: string) => void): Watchdog {
   const { timeoutMs = defaultTimeoutMs, intervalMs = defaultIntervalMs, maxExternalBytes = defaultMaxExternalBytes } = options;
   let ping: { readonly sentAt: number; cpu: NodeJS.CpuUsage | undefined; readonly loop: ReturnType<Worker["performance"]["eventLoopUtilization"]> } | undefined;
   let stopped = false;
@@ -46,7 +54,7 @@ export function watchWorker(worker: Worker, options: WatchdogOptions, onLost: (r
       return;
     }
     const usedMs = (cpu.user + cpu.system - unanswered.cpu.user - unanswered.cpu.system) / 1000;
-    if (usedMs >= timeoutMs) lose(`stopped answering: it was busy for ${Math.round(usedMs / 1000)} s`);
+    if (usedMs >= timeoutMs) lose(`stopped answering: it was busy for ${(usedMs / 1000).toFixed(1)} s`);
   };
   const quietly = (check: Promise<void>) => void check.catch(() => undefined);
 
@@ -59,14 +67,19 @@ export function watchWorker(worker: Worker, options: WatchdogOptions, onLost: (r
     }
     quietly(checkProcessor(ping));
     const { active } = worker.performance.eventLoopUtilization(ping.loop);
-    if (active >= timeoutMs * unmeasuredFactor) lose(`stopped answering for ${Math.round(active / 1000)} s`);
+    if (active >= timeoutMs * unmeasuredFactor) lose(`stopped answering for ${(active / 1000).toFixed(1)} s`);
   };
 
-  const timer = setInterval(beat, intervalMs);
-  timer.unref();
+  let timer: NodeJS.Timeout | undefined;
   const stop = () => {
     stopped = true;
     clearInterval(timer);
   };
-  return { answered: () => (ping = undefined), stop };
+  return {
+    start: () => {
+      if (!stopped) timer = setInterval(beat, intervalMs).unref();
+    },
+    answered: () => (ping = undefined),
+    stop,
+  };
 }

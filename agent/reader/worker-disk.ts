@@ -46,7 +46,8 @@ export class ReaderWorker {
     this.#stopWatching = dog.stop;
     this.#worker.on("message", (message: FromWorker) => {
       if (message.kind === "pong") dog.answered();
-      else this.#receive(message);
+      else if (message.kind === "ready") dog.start();
+      if (message.kind !== "pong") this.#receive(message);
     });
     this.#worker.on("error", (error) => {
       const memory = "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
