@@ -51,6 +51,8 @@ export interface Mounts {
   /** One run at a time for a key in this process: who asks while it runs shares its outcome. */
   once<T>(key: string, run: () => Promise<T>): { readonly outcome: Promise<T>; readonly first: boolean };
   readonly timings: MountTimings;
+  /** Which signing key each agent was last given for a mount by this process; a new key is sent before the first link that it signs. */
+  readonly sentKeys: { get(mountId: string): string | undefined; set(mountId: string, keyId: string): void };
   /** When this process last swept the idle mounts, and when it will; written by the sweep. */
   readonly sweep: { lastRunAt: Date | null; nextRunAt: Date | null };
 }

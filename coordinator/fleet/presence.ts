@@ -24,7 +24,7 @@ interface Known {
   session: string | null;
   isOnline: boolean;
   heardAtMs: number;
-  /** Milliseconds between its last two heartbeats, by its own clock. */
+  /** Milliseconds between its heartbeats, by its own clock. */
   intervalMs: number;
   /** By its own clock. */
   sentAtMs: number;
@@ -113,7 +113,8 @@ export class Presence {
     if (known !== undefined && known.session === session) {
       const stepMs = sentAtMs - known.sentAtMs;
       if (stepMs <= 0 && stepMs > -lateMs) return;
-      if (known.sentAtMs > 0 && stepMs > 0) known.intervalMs = stepMs;
+      // Changes are told by extra heartbeats: the longest gaps of late count.
+      if (known.sentAtMs > 0 && stepMs > 0) known.intervalMs = Math.max(stepMs, known.intervalMs * 0.9);
     }
     // The table first: what it says is taken over into memory now and then.
     if (!row.online || row.session !== session) await db.update(agents).set({ session, online: true }).where(and(eq(agents.id, agentId), isNotNull(agents.publicUrl)));

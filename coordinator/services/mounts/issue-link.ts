@@ -4,6 +4,7 @@ import { type AgentRoute, agentRoutes, type ArchiveFormat, defaultLinkLifeS, lin
 import type { Call } from "../../context.ts";
 import { getOpenMount } from "./get-mount.ts";
 import { touchMount } from "./lease.ts";
+import { sendMount } from "./open-on-agent.ts";
 import { recordEvent } from "./record-event.ts";
 
 export interface LinkRequest {
@@ -29,7 +30,13 @@ export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ ur
   const { row, disk, agent } = await getOpenMount({ ctx, input: mountId });
   const operation = agentRoutes[route];
   const claims = { agentId: row.agentId, mountId, operation, path, user: ctx.actor.name, ...(format === undefined ? {} : { format }) };
-  const { token, linkId, expiresAt } = await signLink(await ctx.links.signer(), claims, input.lifeS ?? defaultLinkLifeS, ctx.clock.now());
+  const signer = await ctx.links.signer();
+  // After a change of keys, or from a coordinator that did not open the mount itself.
+  if (ctx.mounts.sentKeys.get(mountId) !== signer.keyId && disk.qcow2Path !== null) {
+    const order = { mountId, agentId: row.agentId, qcow2Path: disk.qcow2Path };
+    await ctx.mounts.once(`keys:${mountId}`, async () => await sendMount(ctx, order)).outcome;
+  }
+  const { token, linkId, expiresAt } = await signLink(signer, claims, input.lifeS ?? defaultLinkLifeS, ctx.clock.now());
   await recordEvent({
     ctx,
     input: { type: "link_issued", backupId: disk.backupId, diskIndex: disk.diskIndex, mountId, agentId: row.agentId, linkId, operation, path, outcome: route },

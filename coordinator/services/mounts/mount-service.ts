@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Fleet, Mounts, MountTimings } from "../../context.ts";
 import { eachOf } from "./each-of.ts";
@@ -8,6 +9,9 @@ export const defaultTimings: MountTimings = {
   claimMs: 15_000,
   strayConfirmMs: 1500,
 };
+
+/** A mount that falls out is told its key once more. */
+const maxSentKeys = 10_000;
 
 export interface MountServiceOptions {
   readonly fleet: Fleet;
@@ -21,6 +25,7 @@ export function createMounts({ fleet, logger, timings = {} }: MountServiceOption
   const merged = { ...defaultTimings, ...timings };
   return {
     timings: merged,
+    sentKeys: new LRUCache<string, string>({ max: maxSentKeys }),
     sweep: { lastRunAt: null, nextRunAt: null },
     once: <T>(key: string, run: () => Promise<T>) => {
       const current = running.get(key);

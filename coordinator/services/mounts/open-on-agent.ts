@@ -31,7 +31,7 @@ export function newMountId(): string {
  * @throws PluckError what the agent said
  */
 export async function openOnAgent({ ctx, input: order }: { ctx: Context; input: OpenOrder }): Promise<void> {
-  const { db, clock, fleet, mounts } = ctx;
+  const { db, clock, mounts } = ctx;
   const { seen, agentId } = order;
   const renewing = setInterval(() => {
     renewClaim(db, seen, new Date(clock.now().getTime() + mounts.timings.claimMs)).catch((error: unknown) => {
@@ -40,12 +40,7 @@ export async function openOnAgent({ ctx, input: order }: { ctx: Context; input: 
   }, mounts.timings.claimMs / 3);
   let result: CommandResult<"mount">;
   try {
-    const { keys } = await ctx.links.jwks();
-    const body = { mount_id: seen.id, qcow2_path: order.qcow2Path, jwks: { keys }, web_origin: webOrigin(ctx) };
-    result = await fleet.call(agentId, "mount", body, { timeoutMs: mounts.timings.mountTimeoutMs });
-    if (result.mount_id !== seen.id || !nbdDevicePattern.test(result.nbd_device)) {
-      throw new PluckError("internal", `Agent ${agentId} answered for another mount or slot than it was asked for.`);
-    }
+    result = await sendMount(ctx, { mountId: seen.id, agentId, qcow2Path: order.qcow2Path });
   } catch (error) {
     await settleRefusal(ctx, order, error);
     throw error;
@@ -61,6 +56,23 @@ export async function openOnAgent({ ctx, input: order }: { ctx: Context; input: 
     sizeBytes: result.size_bytes,
   });
   if (opened === undefined) await settleLateOpening(ctx, order);
+}
+
+/**
+ * The mount command with the keys of today. Sent for an open mount it changes only these.
+ * @throws PluckError what the agent said
+ */
+export async function sendMount(ctx: Context, input: { mountId: string; agentId: string; qcow2Path: string }): Promise<CommandResult<"mount">> {
+  const { mountId, agentId, qcow2Path } = input;
+  const { keyId } = await ctx.links.signer();
+  const { keys } = await ctx.links.jwks();
+  const body = { mount_id: mountId, qcow2_path: qcow2Path, jwks: { keys }, web_origin: webOrigin(ctx) };
+  const result = await ctx.fleet.call(agentId, "mount", body, { timeoutMs: ctx.mounts.timings.mountTimeoutMs });
+  if (result.mount_id !== mountId || !nbdDevicePattern.test(result.nbd_device)) {
+    throw new PluckError("internal", `Agent ${agentId} answered for another mount or slot than it was asked for.`);
+  }
+  ctx.mounts.sentKeys.set(mountId, keyId);
+  return result;
 }
 
 async function settleRefusal(ctx: Context, order: OpenOrder, error: unknown): Promise<void> {
