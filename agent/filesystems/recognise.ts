@@ -88,6 +88,7 @@ const signatures: readonly Signature[] = [
   signature("disk", "bsd", "BSD disklabel", hex("57455682"), 512, 64, 0),
   signature("disk", "solaris", "Solaris x86 VTOC", hex("eede0d60"), 512 + 12),
   signature("disk", "sgi", "SGI disk label", hex("0be5a941"), 0),
+  signature("disk", "aix", "AIX disk", hex("c9c2d4c1"), 0),
   signature("disk", "amiga", "Amiga rigid disk block", text("RDSK"), 0),
   signature("disk", "ldm", "Windows dynamic disk (LDM)", text("PRIVHEAD"), 6 * 512),
 ];

@@ -61,7 +61,19 @@ test("takes the FAT that is marked as the only current one", () => {
   sector.writeUInt16LE(0, 22);
   sector.writeUInt32LE(100, 36);
   sector.writeUInt16LE(0x81, 40);
+  sector.writeUInt32LE(2, 44);
   expect(parseBootSector(sector).fatOffsetBytes).toBe((1 + 100) * 512);
+});
+
+test("refuses a FAT32 root that is no cluster, which would look empty", () => {
+  const sector = makeSector();
+  sector.writeUInt16LE(0, 17);
+  sector.writeUInt16LE(0, 22);
+  sector.writeUInt32LE(200, 36);
+  for (const cluster of [0, 1, 20_000]) {
+    sector.writeUInt32LE(cluster, 44);
+    expect(() => parseBootSector(sector)).toThrow(`root cluster ${cluster}`);
+  }
 });
 
 test.each([

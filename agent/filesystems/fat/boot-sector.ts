@@ -95,6 +95,9 @@ export function parseBootSector(sector: Uint8Array): BootSector {
   const clusterCount = Math.max(0, Math.min(dataClusters, Math.floor((fatBytes * 8) / fatBits) - FIRST_CLUSTER));
   assertField(clusterCount <= MAX_CLUSTERS[fatBits], 19, `${clusterCount} clusters, at most ${MAX_CLUSTERS[fatBits]} in FAT${fatBits}`);
 
+  const rootCluster = isFat32 ? view.getUint32(44, true) : 0;
+  // Linux shows an empty root for a cluster that isn't one; nothing may look empty that isn't.
+  assertField(!isFat32 || (rootCluster >= FIRST_CLUSTER && rootCluster < clusterCount + FIRST_CLUSTER), 44, `root cluster ${rootCluster}, the clusters are 2 to ${clusterCount + 1}`);
   const flags = isFat32 ? view.getUint16(40, true) : 0;
   const activeFat = (flags & 0x80) === 0 ? 0 : flags & 0xf;
   assertField(activeFat < fatCount, 40, `active FAT ${activeFat} of ${fatCount}`);
@@ -108,7 +111,7 @@ export function parseBootSector(sector: Uint8Array): BootSector {
     fatBytes,
     rootOffsetBytes: rootSector * sectorBytes,
     rootBytes: rootEntries * DIRECTORY_RECORD_BYTES,
-    rootCluster: isFat32 ? view.getUint32(44, true) : 0,
+    rootCluster,
     dataOffsetBytes: dataSector * sectorBytes,
     clusterCount,
     sizeBytes: totalSectors * sectorBytes,
