@@ -50,6 +50,8 @@ export interface TestSite {
   readonly app: ReturnType<typeof createApp>;
   readonly log: string[];
   /** A call with the admin's token, or another; the body is JSON. */
+  // The tests look into answers of many shapes.
+  // oxlint-disable-next-line typescript/no-explicit-any
   request(method: string, path: string, options?: { body?: unknown; token?: string | null; headers?: Record<string, string> }): Promise<{ status: number; body: any; headers: Headers }>;
 }
 
