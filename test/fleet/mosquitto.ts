@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,18 +28,21 @@ export async function startMosquitto(): Promise<Mosquitto> {
     return { subprocess };
   };
   let running = await start();
-  const stop = async (): Promise<void> => {
+  const kill = async (): Promise<void> => {
     running.subprocess.kill("SIGKILL");
     await running.subprocess;
   };
   return {
     url: `mqtt://127.0.0.1:${port}`,
     restart: async (downMs = 100) => {
-      await stop();
+      await kill();
       await sleep(downMs);
       running = await start();
     },
-    stop,
+    stop: async () => {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

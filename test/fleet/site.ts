@@ -54,7 +54,7 @@ export interface MountRow {
   readonly backup_disk_id: number;
 }
 
-const password = "a-password-of-an-agent";
+export const agentPassword = "a-password-of-an-agent";
 const coordinatorPassword = "the-coordinators-own-password";
 
 export async function makeSite(mariadb: TestMariadb, options: { brokerUrl?: string; disks?: number } = {}): Promise<Site> {
@@ -100,7 +100,7 @@ export async function makeSite(mariadb: TestMariadb, options: { brokerUrl?: stri
       return { ctx, fleet, warnings, close };
     },
     agent: (given = {}) => {
-      const agent = new FakeAgent({ id: "agent-a", repositoryId: "site-a", brokerUrl: site.brokerUrl, password, ...given });
+      const agent = new FakeAgent({ id: "agent-a", repositoryId: "site-a", brokerUrl: site.brokerUrl, password: agentPassword, ...given });
       closers.push(async () => agent.kill());
       return agent;
     },
@@ -120,7 +120,7 @@ export async function makeSite(mariadb: TestMariadb, options: { brokerUrl?: stri
 }
 
 async function seed(database: TestDatabase, disks: number): Promise<void> {
-  const hash = createHash("sha256").update(password).digest("hex");
+  const hash = createHash("sha256").update(agentPassword).digest("hex");
   await database.query("INSERT INTO repositories (id, name) VALUES ('site-a', 'Site A'), ('site-b', 'Site B')");
   await database.query("INSERT INTO agents (id, name, repository_id, broker_password_sha256) VALUES ('agent-a', 'A', 'site-a', ?), ('agent-b', 'B', 'site-b', ?)", [hash, hash]);
   await database.query("INSERT INTO vm_backup_contexts (context_id, vm_name, repository_id) VALUES ('ctx-a', 'pgtest1', 'site-a')");
