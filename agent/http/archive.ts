@@ -14,7 +14,7 @@ import { stoppable } from "./stoppable.ts";
 /** GET …/archive: a folder and all below it, or one file, in the link's format. */
 export async function getArchive(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
   const granted = await grant(context, services, "archive");
-  const node = await granted.mount.reader.resolve(granted);
+  const node = await granted.mount.reader.resolve(granted.at);
   return await sendArchive(context, services, granted, node, granted.link.format ?? "zip");
 }
 
@@ -39,7 +39,7 @@ export async function sendArchive(
   // From here on the folder is named by where it really is: names of the walk can be appended to that.
   const root = { segments: node.path.map(formatName), withinDepth: node.path.length };
   const stop = new AbortController();
-  const items = node.type === "directory" ? mount.reader.walk(granted) : walkFile(mount.reader, granted, node);
+  const items = node.type === "directory" ? mount.reader.walk(granted.at) : walkFile(mount.reader, granted.at, node);
   const chunks = encodeArchive(format, {
     walk: stoppable(items, stop.signal),
     rootName,
@@ -73,7 +73,7 @@ async function* walkFile(reader: DiskReader, request: PathRequest, node: Resolve
     deviceMajor: 0, deviceMinor: 0, xattrs: info.xattrs, dataLength: node.size,
   };
   if (node.size === 0) return;
-  for await (const bytes of reader.read({ segments: request.segments, withinDepth: request.withinDepth, offset: 0, length: node.size })) {
+  for await (const bytes of reader.read({ ...request, offset: 0, length: node.size })) {
     yield { kind: "data", bytes };
   }
 }

@@ -16,7 +16,7 @@ const fileType = "application/octet-stream";
 /** GET …/download: a file's bytes, whole or by ranges; a folder comes as zip. */
 export async function getDownload(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
   const granted = await grant(context, services, "download");
-  const node = await granted.mount.reader.resolve(granted);
+  const node = await granted.mount.reader.resolve(granted.at);
   if (node.type === "directory") return await sendArchive(context, services, granted, node, "zip");
 
   const validators: Validators = { etag: quoted(node.etag), lastModified: toHttpDate(node.modifiedAt, new Date()) };
@@ -51,7 +51,7 @@ async function sendRanges(
   headers: Headers,
 ): Promise<Response> {
   const read = ({ start, end }: ByteRange) => () =>
-    granted.mount.reader.read({ segments: granted.segments, withinDepth: granted.withinDepth, offset: start, length: end - start });
+    granted.mount.reader.read({ ...granted.at, offset: start, length: end - start });
   let parts: Part[];
   let lengthBytes: number;
   const [only] = ranges === "whole" ? [{ start: 0, end: node.size }] : ranges;

@@ -4,7 +4,7 @@ import { grant, type AgentEnv, type AgentServices } from "./request.ts";
 
 /** GET …/file-info: all that is known of one entry; a symlink is not followed. */
 export async function getFileInfo(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
-  const { mount, segments, withinDepth } = await grant(context, services, "file-info");
-  const node = await mount.reader.info({ segments, withinDepth });
+  const { mount, at } = await grant(context, services, "file-info");
+  const node = await mount.reader.info(at);
   return context.json(toFileInfo(mount.mountId, node), 200, { "Cache-Control": "no-store" });
 }

@@ -6,11 +6,10 @@ import { booleanOf, grant, integerOf, type AgentEnv, type AgentServices } from "
 
 /** GET …/files: one page of a folder. */
 export async function getFiles(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
-  const { mount, segments, withinDepth, query } = await grant(context, services, "files");
+  const { mount, at, query } = await grant(context, services, "files");
   const cursor = query.get("cursor");
   const page = await mount.reader.list({
-    segments,
-    withinDepth,
+    ...at,
     recursive: booleanOf(query, "recursive"),
     limit: integerOf(query, "limit", defaultListingLimit, maxListingLimit),
     ...(cursor === null ? {} : { cursor }),

@@ -24,7 +24,9 @@ export interface AgentEnv {
 }
 
 /** A request whose link was verified. */
-export interface GrantedRequest extends PathRequest {
+export interface GrantedRequest {
+  /** What to ask the reader for: plain data, since the reader lives in another thread. */
+  readonly at: PathRequest;
   readonly mount: OpenMount;
   readonly link: VerifiedLink;
   /** As asked for. */
@@ -56,7 +58,7 @@ export async function grant(context: Context<AgentEnv>, services: AgentServices,
     ...(format === undefined ? {} : { format }),
   });
   mount.touch();
-  return { mount, link, path, segments, query, withinDepth: parseGuestPath(link.path)?.length ?? 0 };
+  return { mount, link, path, query, at: { segments, withinDepth: parseGuestPath(link.path)?.length ?? 0 } };
 }
 
 export function findMount(context: Context<AgentEnv>, { mounts }: AgentServices): OpenMount {

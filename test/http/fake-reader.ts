@@ -68,7 +68,9 @@ export class FakeReader implements DiskReader {
     this.#root = { name: "", type: "directory", children: volumes };
   }
 
-  find({ segments }: { readonly segments: readonly string[] }): { node: FakeNode; path: ByteString[] } {
+  find(request: PathRequest): { node: FakeNode; path: ByteString[] } {
+    // The real reader lives in a worker: what it is asked must be plain data.
+    const { segments } = structuredClone(request);
     let node = this.#root;
     const path: ByteString[] = [];
     for (const segment of segments) {
