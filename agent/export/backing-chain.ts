@@ -215,7 +215,7 @@ async function inspect(handle: FileHandle, path: string, statedFormat: string | 
   if (statedFormat !== undefined && statedFormat !== "qcow2") {
     throw new PluckError("unsupported", `${path}: backing file of format ${JSON.stringify(statedFormat)}`);
   }
-  const read = (offset: number, length: number) => readUpTo(handle, offset, length);
+  const read = (offset: number, length: number) => readFrom(handle, offset, Math.min(length, fileBytes - offset));
   // The first cluster is longer than this only where clusters are; most headers need no second read.
   let start = await read(0, USUAL_CLUSTER_BYTES);
   if (statedFormat === undefined && !isQcow2(start)) {
@@ -230,11 +230,12 @@ async function inspect(handle: FileHandle, path: string, statedFormat: string | 
 const USUAL_CLUSTER_BITS = 16;
 const USUAL_CLUSTER_BYTES = 1 << USUAL_CLUSTER_BITS;
 
-async function readUpTo(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafe(length);
+async function readFrom(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, length));
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
+    // The file has just become shorter.
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -22,7 +22,17 @@ test.each([
   ],
   ["", "internal", "qemu-nbd ended (exit code 1)"],
 ])("%j is %s", (stderr, code, message) => {
-  expect(toQemuError(stderr, "exit code 1")).toMatchObject({ code, message });
+  expect(toQemuError(stderr, 1)).toMatchObject({ code, message });
+});
+
+test("a client that hung up is no complaint about the image", () => {
+  const stderr = "qemu-nbd: option negotiation failed: Failed to read opts magic: Unexpected end-of-file before all data were read\n";
+  expect(toQemuError(stderr, 1)).toMatchObject({ code: "internal", message: "qemu-nbd ended (exit code 1)" });
+});
+
+test("a crash is internal, whatever was said before", () => {
+  expect(toQemuError("qemu-nbd: some warning\n", "SIGSEGV")).toMatchObject({ code: "internal", message: "qemu-nbd ended (SIGSEGV): some warning" });
+  expect(toQemuError("spawn ENOENT", undefined)).toMatchObject({ code: "internal", message: "qemu-nbd ended (not started): spawn ENOENT" });
 });
 
 test("says nothing of how the image was handed over, and stays short", () => {

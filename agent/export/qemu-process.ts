@@ -68,10 +68,9 @@ export function startQemu({ description, fds, socketPath }: QemuOptions): QemuPr
   subprocess.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr = (stderr + text).slice(-STDERR_BYTES);
   });
-  const exited = subprocess.then(({ exitCode, signal, originalMessage }) => {
-    const status = signal ?? (exitCode === undefined ? (originalMessage ?? "not started") : `exit code ${exitCode}`);
-    return toQemuError(stderr, status);
-  });
+  const exited = subprocess.then(({ exitCode, signal, originalMessage }) =>
+    toQemuError(stderr === "" ? (originalMessage ?? "") : stderr, signal ?? exitCode),
+  );
   return {
     pid: subprocess.pid ?? -1,
     exited,
