@@ -117,7 +117,7 @@ test("finds a GPT whose protective MBR is gone", async () => {
   expect(await outline(disk)).toEqual(expected);
 });
 
-test("lists partitions that leave the disk or end before they start, with errors", async () => {
+test("lists partitions that leave the disk or end before they start with errors, and gives what there is", async () => {
   const disk = makeDisk();
   writeGpt(disk, [
     { index: 0, first: 40, last: 99 },
@@ -128,10 +128,11 @@ test("lists partitions that leave the disk or end before they start, with errors
   const volumes = await scanVolumes(memorySource(disk));
   expect(volumes.map((volume) => [volume.name, volume.error?.code, volume.source === undefined])).toEqual([
     ["p1", undefined, false],
-    ["p2", "corrupt", true],
+    ["p2", "corrupt", false],
     ["p3", "corrupt", true],
     ["p4", "corrupt", true],
   ]);
+  expect(volumes[1]!.source!.sizeBytes).toBe(100 * 512);
 });
 
 test("lists overlapping partitions as readable, but with an error", async () => {

@@ -97,33 +97,39 @@ function toVolumes(source: BlockSource, entries: readonly GptEntry[], sectorByte
 }
 
 function toVolume(source: BlockSource, entry: GptEntry, sectorBytes: number): Volume {
-  const start = entry.firstLba * BigInt(sectorBytes);
-  const end = entry.endLba * BigInt(sectorBytes);
-  const isSafe = end <= BigInt(Number.MAX_SAFE_INTEGER);
+  const start = toBytes(entry.firstLba, sectorBytes);
+  const end = toBytes(entry.endLba, sectorBytes);
   const common = {
     name: `p${entry.number}`,
     kind: "partition" as const,
-    sizeBytes: isSafe && end > start ? Number(end - start) : 0,
+    source: undefined,
+    sizeBytes: Math.max(0, end - start),
     partition: {
       number: entry.number,
       table: "gpt" as const,
       type: entry.typeGuid,
       uuid: entry.uniqueGuid.toLowerCase(),
       label: entry.name === "" ? undefined : entry.name,
-      startBytes: isSafe && start < end ? Number(start) : 0,
+      startBytes: start,
     },
   };
-  const range = `LBA ${entry.firstLba} to ${entry.endLba - 1n}`;
-  if (end <= start) {
-    return { ...common, source: undefined, error: corrupt(`GPT partition ${entry.number}`, undefined, `${range}: ends before it starts`) };
-  }
-  if (!isSafe || end > BigInt(source.sizeBytes)) {
-    const sectors = Math.floor(source.sizeBytes / sectorBytes);
-    return { ...common, source: undefined, error: corrupt(`GPT partition ${entry.number}`, undefined, `${range} leaves the disk's ${sectors} sectors`) };
-  }
+  const damaged = (found: string): DiskError =>
+    corrupt(`GPT partition ${entry.number}`, undefined, `LBA ${entry.firstLba} to ${entry.endLba - 1n}: ${found}`);
+  if (end <= start) return { ...common, error: damaged("ends before it starts") };
+  const beyond = damaged(`the disk has ${Math.floor(source.sizeBytes / sectorBytes)} sectors`);
+  if (start >= source.sizeBytes) return { ...common, error: beyond };
   const unread = unreadGptTypes.get(entry.typeGuid);
-  if (unread !== undefined) return { ...common, source: undefined, error: unsupported(unread) };
-  return { ...common, source: slice(source, common.partition.startBytes, common.sizeBytes) };
+  if (unread !== undefined) return { ...common, error: unsupported(unread) };
+  if (end <= source.sizeBytes) return { ...common, source: slice(source, start, end - start) };
+  // Of a disk that was cut off, what is there can be read.
+  const sizeBytes = source.sizeBytes - start;
+  return { ...common, sizeBytes, source: slice(source, start, sizeBytes), error: beyond };
+}
+
+/** Beyond what a number holds exactly, the largest one: far behind the end of any source. */
+function toBytes(lba: bigint, sectorBytes: number): number {
+  const bytes = lba * BigInt(sectorBytes);
+  return bytes > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(bytes);
 }
 
 /** For each partition that shares sectors with another: one such other. */

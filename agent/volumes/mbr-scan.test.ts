@@ -72,7 +72,9 @@ test("ends a partition with the disk when it runs past it, and lists one that st
     { slot: 0, type: 0x83, start: 500, count: 10_000 },
     { slot: 1, type: 0x83, start: 2000, count: 10 },
   ]);
-  expect(outline(await scanVolumes(memorySource(disk)))).toEqual([`p1 ${500 * sector}+${500 * sector}`, `p2 ${2000 * sector}+5120 corrupt`]);
+  const volumes = await scanVolumes(memorySource(disk));
+  expect(volumes.map((volume) => volume.source?.sizeBytes)).toEqual([500 * sector, undefined]);
+  expect(outline(volumes)).toEqual([`p1 ${500 * sector}+${500 * sector} corrupt`, `p2 ${2000 * sector}+5120 corrupt`]);
 });
 
 test("counts in 4096-byte sectors where only that finds the extended boot record", async () => {

@@ -51,9 +51,11 @@ class MbrScan {
       this.volumes.push({ ...common, source: undefined, error: unsupported(unread) });
       return;
     }
-    // As the kernel does: a partition that runs past the disk ends with it. What is missing inside shows when read.
+    // As the kernel does: a partition that runs past the disk ends with it.
     const sizeBytes = Math.min(listedBytes, this.#source.sizeBytes - startBytes);
-    this.volumes.push({ ...common, sizeBytes, source: slice(this.#source, startBytes, sizeBytes) });
+    const volume = { ...common, sizeBytes, source: slice(this.#source, startBytes, sizeBytes) };
+    if (sizeBytes === listedBytes) this.volumes.push(volume);
+    else this.volumes.push({ ...volume, error: corrupt(`MBR partition ${number}`, startBytes, `${listedBytes} bytes long, but the disk ends after ${sizeBytes}`) });
   }
 
   /** Follows the chain of extended boot records; a break in it is listed as the partition that should have come next. */
