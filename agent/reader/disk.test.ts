@@ -138,7 +138,7 @@ describe("paths", () => {
     const disk = await open({ p1: root });
     expect(await failure(disk.resolve(at("/p1/deep/up", 2)))).toMatchObject({ code: "forbidden" });
     expect(await failure(disk.info(at("/p1/deep/to-root/etc", 2)))).toMatchObject({ code: "forbidden" });
-    expect(await failure(list(disk, "/p1/deep/to-root"  ).then(() => disk.list({ ...at("/p1/deep/to-root", 2), recursive: false, limit: 10 })))).toMatchObject({ code: "forbidden" });
+    expect(await failure(disk.list({ ...at("/p1/deep/to-root", 2), recursive: false, limit: 10 }))).toMatchObject({ code: "forbidden" });
     expect(await text(disk, "/p1/deep/inside", 2)).toBe("deep file");
     expect(await text(disk, "/p1/deep/up", 1)).toBe("127.0.0.1");
     // What is granted may be a symlink itself.
@@ -277,7 +277,7 @@ describe("walks", () => {
   test("give entries in listing order with their bytes, links, attributes", async () => {
     const twice = fakeFile("twice", { linkCount: 2 });
     const root = fakeFolder({
-      dir: fakeFolder({ small: fakeFile("small", { xattrs: new Map([["user.a", Buffer.from("b")]]) }), one: twice }),
+      dir: fakeFolder({ small: fakeFile("small", { xattrs: new Map([["user.a", new Uint8Array([98])]]) }), one: twice }),
       empty: fakeFile(),
       large: fakeFile("0123456789".repeat(30_000)),
       link: fakeLink("dir/small"),
@@ -301,7 +301,7 @@ describe("walks", () => {
     const byName = new Map(items.map((item) => [item.entry.path.join("/"), item]));
     expect(byName.get("two")?.entry.hardLinkOf).toEqual(["dir", "one"]);
     expect(byName.get("link")?.entry.symlinkTarget).toBe("dir/small");
-    expect(byName.get("dir/small")?.entry.xattrs).toEqual([["user.a", Buffer.from("b")]]);
+    expect(byName.get("dir/small")?.entry.xattrs).toEqual([["user.a", new Uint8Array([98])]]);
     expect(byName.get("large")?.data).toBe("0123456789".repeat(30_000));
   });
 

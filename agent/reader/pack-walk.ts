@@ -1,49 +1,91 @@
 import type { WalkEntry, WalkItem } from "./disk-reader.ts";
+import { type PackedNodes, packNodes, type Packing, unpackNodes } from "./pack-nodes.ts";
 
 /** Some items of a walk as they cross between threads: all their bytes in one buffer, which is moved, not copied. */
 export interface PackedGroup {
-  /** An entry, or the length of a data item whose bytes follow those of the one before. */
-  readonly items: readonly (WalkEntry | number)[];
+  readonly entries: PackedNodes<Rest>;
+  /**
+   * The data items: after how many entries of this group each comes, and its length, two numbers an
+   * item. Their bytes follow one another.
+   */
+  readonly data: Float64Array;
   readonly bytes: Uint8Array;
   /** What it counts against the stream's credit. */
   readonly cost: number;
 }
 
+type Rest = Partial<Pick<WalkEntry, "symlinkTarget" | "hardLinkOf" | "xattrs" | "dataRanges" | "error" | "size">>;
+
 /** An entry costs about this much memory on its way. */
 const entryCost = 512;
+const noXattrs: WalkEntry["xattrs"] = [];
+
+const packing: Packing<WalkEntry, Rest> = {
+  extra: ({ dataLength, deviceMajor, deviceMinor }) => [dataLength, deviceMajor, deviceMinor],
+  rest: ({ symlinkTarget, hardLinkOf, xattrs, dataRanges, error, size }) => {
+    const isCommon =
+      symlinkTarget === undefined && hardLinkOf === undefined && xattrs.length === 0 && dataRanges === undefined && error === undefined && typeof size === "number";
+    if (isCommon) return undefined;
+    return {
+      ...(symlinkTarget === undefined ? {} : { symlinkTarget }),
+      ...(hardLinkOf === undefined ? {} : { hardLinkOf }),
+      ...(xattrs.length === 0 ? {} : { xattrs }),
+      ...(dataRanges === undefined ? {} : { dataRanges }),
+      ...(error === undefined ? {} : { error }),
+      ...(typeof size === "number" ? {} : { size }),
+    };
+  },
+  restore: (base, [dataLength, deviceMajor, deviceMinor], rest) => ({
+    kind: "entry",
+    ...base,
+    deviceMajor,
+    deviceMinor,
+    xattrs: noXattrs,
+    dataLength,
+    ...rest,
+  }),
+};
 
 export function packGroup(group: readonly WalkItem[]): PackedGroup {
+  const entries: WalkEntry[] = [];
+  const chunks: Uint8Array[] = [];
+  const data: number[] = [];
   let length = 0;
-  let entries = 0;
   for (const item of group) {
-    if (item.kind === "data") length += item.bytes.length;
-    else entries += 1;
-  }
-  const [first, second] = group;
-  const large = group.length <= 2 ? (first?.kind === "data" ? first : second?.kind === "data" ? second : undefined) : undefined;
-  const owned = large !== undefined && large.bytes.length === length && large.bytes.byteLength === large.bytes.buffer.byteLength;
-  const bytes = owned ? large.bytes : Buffer.allocUnsafeSlow(length);
-  const items: (WalkEntry | number)[] = [];
-  let filled = 0;
-  for (const item of group) {
-    if (item.kind === "entry") {
-      items.push(item);
-      continue;
+    if (item.kind === "entry") entries.push(item);
+    else {
+      chunks.push(item.bytes);
+      data.push(entries.length, item.bytes.length);
+      length += item.bytes.length;
     }
-    if (!owned) bytes.set(item.bytes, filled);
-    filled += item.bytes.length;
-    items.push(item.bytes.length);
   }
-  return { items, bytes, cost: length + entries * entryCost };
+  const bytes = join(chunks, length);
+  return { entries: packNodes(entries, packing), data: new Float64Array(data), bytes, cost: length + entries.length * entryCost };
 }
 
-export function* unpackGroup({ items, bytes }: PackedGroup): Generator<WalkItem, void, void> {
-  let taken = 0;
-  for (const item of items) {
-    if (typeof item !== "number") yield item;
-    else {
-      yield { kind: "data", bytes: bytes.subarray(taken, taken + item) };
-      taken += item;
-    }
+/** A single chunk that has its buffer to itself is moved as it is. */
+function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = chunks;
+  if (first !== undefined && chunks.length === 1 && first.byteLength === first.buffer.byteLength) return first;
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let filled = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, filled);
+    filled += chunk.length;
   }
+  return bytes;
+}
+
+export function* unpackGroup({ entries, data, bytes }: PackedGroup): Generator<WalkItem, void, void> {
+  const unpacked = unpackNodes(entries, packing);
+  let given = 0;
+  let taken = 0;
+  for (let index = 0; index < data.length; index += 2) {
+    const entriesBefore = data[index] as number;
+    const length = data[index + 1] as number;
+    while (given < entriesBefore) yield unpacked[given++] as WalkEntry;
+    yield { kind: "data", bytes: bytes.subarray(taken, taken + length) };
+    taken += length;
+  }
+  while (given < unpacked.length) yield unpacked[given++] as WalkEntry;
 }

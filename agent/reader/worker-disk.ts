@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { fromErrorBody, PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
+import { type PackedPage, unpackPage } from "./pack-page.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { FromWorker, OpenDiskRequest, OpenedDisk, ToWorker } from "./protocol.ts";
 import { watchWorker, type WatchdogOptions } from "./watchdog.ts";
@@ -158,7 +159,7 @@ export class WorkerDisk implements DiskReader {
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    return (await this.worker.call((id) => ({ kind: "call", id, method: "list", request }))) as ListPage;
+    return unpackPage((await this.worker.call((id) => ({ kind: "call", id, method: "list", request }))) as PackedPage);
   }
 
   async info(request: PathRequest): Promise<NodeInfo> {
