@@ -115,7 +115,7 @@ function toVolume(source: BlockSource, entry: GptEntry, sectorBytes: number): Vo
   };
   const damaged = (found: string): DiskError =>
     corrupt(`GPT partition ${entry.number}`, undefined, `LBA ${entry.firstLba} to ${entry.endLba - 1n}: ${found}`);
-  if (end <= start) return { ...common, error: damaged("ends before it starts") };
+  if (entry.endLba <= entry.firstLba) return { ...common, error: damaged("ends before it starts") };
   const beyond = damaged(`the disk has ${Math.floor(source.sizeBytes / sectorBytes)} sectors`);
   if (start >= source.sizeBytes) return { ...common, error: beyond };
   const unread = unreadGptTypes.get(entry.typeGuid);
