@@ -1,6 +1,6 @@
 import { create } from "content-disposition";
 import { formatName } from "../../shared/guest-path.ts";
-import type { ByteString } from "../filesystems/byte-string.ts";
+import { byteStringToText, textToByteString, type ByteString } from "../filesystems/byte-string.ts";
 
 /** What common filesystems take for a name. */
 const maxFileNameBytes = 255;
@@ -17,7 +17,10 @@ export function attachment(name: ByteString, suffix = ""): string {
 }
 
 export function safeFileName(name: ByteString, suffix = ""): string {
-  const safe = formatName(name)
+  const text = byteStringToText(name);
+  // What is not UTF-8 keeps its exact form with %XX.
+  const readable = textToByteString(text) === name ? text : formatName(name);
+  const safe = readable
     .replace(/[\p{Cc}\p{Zl}\p{Zp}/\\]/gu, "_")
     // Marks that reverse or hide text make "exe.txt" of "txt.exe".
     .replace(/[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "_")
