@@ -4,7 +4,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Mount } from "../../shared/api.ts";
 import { makeRepository, type TestRepository } from "./repository.ts";
-import { eventually, processesWith, startSystem, type System } from "./system.ts";
+import { descendantsWith, eventually, processesWith, startSystem, type System } from "./system.ts";
 
 // Property: whoever is killed with -9, in whatever state, nothing stays behind that is not wanted
 // (no process, no stuck row, no slot held for good), and what was open is open again.
@@ -55,7 +55,7 @@ async function settled(mount: Mount): Promise<void> {
 }
 
 async function killed(...words: string[]): Promise<void> {
-  const pids = await processesWith(...words);
+  const pids = await descendantsWith(system.pid, ...words);
   expect(pids.length, words.join(" ")).toBeGreaterThan(0);
   for (const pid of pids) process.kill(pid, "SIGKILL");
 }
@@ -64,7 +64,7 @@ describe("after kill -9", () => {
   it("of qemu-nbd: reading goes on under the same mount", async () => {
     const mount = await system.mount(backupId, 1);
     expect(await version(mount)).toBe("16\n");
-    await killed("qemu-nbd", system.home);
+    await killed("qemu-nbd");
     await settled(mount);
     expect((await system.api("GET", `/restore/${mount.mount_id}`)).body.status).toBe("mounted");
   });
@@ -95,7 +95,7 @@ describe("after kill -9", () => {
 
   it("of the database: requests work again", async () => {
     const mount = await system.mount(backupId, 1);
-    await killed("mariadbd", system.home);
+    await killed("mariadbd");
     await settled(mount);
     expect((await system.api("GET", `/backups/${backupId}/disks`)).status).toBe(200);
   });

@@ -70,6 +70,7 @@ async function makeTrees(folder: string, later: boolean): Promise<SourceTree> {
   await symlink("/etc/hostname", join(root, "etc/absolute.link"));
   await symlink("../../../../../../etc/shadow", join(root, "etc/escape.link"));
   await symlink("etc", join(root, "config"));
+  await symlink("/etc", join(root, "home/anna/etc.link"));
   await link(join(root, "etc/hostname"), join(root, "etc/hostname.hard"));
   await writeFile(join(root, "home/anna/documents/big.bin"), seeded(9_000_001, later ? 7 : 3));
   await writeFile(join(root, "home/anna/documents/empty"), "");

@@ -101,6 +101,18 @@ async function readVersion(backupId: string): Promise<{ version: string; host: s
 }
 
 describe("two sites on one coordinator", () => {
+  it("finds restore points by the repository's layout", async () => {
+    const reply = await api("POST", "/repositories/oslo/scan");
+    expect(reply.status, JSON.stringify(reply.body)).toBe(200);
+    const { backups } = (await api("GET", "/backups?vm_name=pgtest1")).body as unknown as { backups: { backup_type: string; disks: { disk_index: number }[] }[] };
+    expect(backups.map((backup) => [backup.backup_type, backup.disks.map((disk) => disk.disk_index)]).sort()).toEqual([
+      ["full", [0, 1]],
+      ["incremental", [0, 1]],
+    ]);
+    const again = await api("POST", "/repositories/oslo/scan");
+    expect(again.body.registered).toEqual([]);
+  });
+
   it("serves each backup from the agent of its own repository", async () => {
     await register("oslo", "backup-oslo-1", "full1");
     await register("porto", "backup-porto-1", "incremental1");
@@ -115,18 +127,6 @@ describe("two sites on one coordinator", () => {
     const link = new URL((await api("POST", `/restore/${oslo?.mount_id}/links`, { operation: "browse", path: "/" })).body.url ?? "");
     const other = `${porto?.mount_path}/files${link.search}`;
     expect(((await (await fetch(other)).json()) as { code: string }).code).toBe("link_invalid");
-  });
-
-  it("finds restore points by the repository's layout", async () => {
-    const reply = await api("POST", "/repositories/oslo/scan");
-    expect(reply.status, JSON.stringify(reply.body)).toBe(200);
-    const { backups } = (await api("GET", "/backups?vm_name=pgtest1")).body as unknown as { backups: { backup_type: string; disks: { disk_index: number }[] }[] };
-    expect(backups.map((backup) => [backup.backup_type, backup.disks.map((disk) => disk.disk_index)]).sort()).toEqual([
-      ["full", [0, 1]],
-      ["incremental", [0, 1]],
-    ]);
-    const again = await api("POST", "/repositories/oslo/scan");
-    expect(again.body.registered).toEqual([]);
   });
 
   it("says agent_offline for the site that went away, while the other goes on", async () => {

@@ -112,9 +112,27 @@ export async function eventually<T>(what: string, check: () => Promise<T | undef
 
 /** Ids of running processes whose command line contains all the words. */
 export async function processesWith(...words: string[]): Promise<number[]> {
-  const { stdout } = await execa("ps", ["-eo", "pid=,args="]);
+  return (await processes()).filter((one) => words.every((word) => one.line.includes(word))).map((one) => one.pid);
+}
+
+/** The same among what `ancestor` started, directly or not. */
+export async function descendantsWith(ancestor: number, ...words: string[]): Promise<number[]> {
+  const all = await processes();
+  const parents = new Map(all.map((one) => [one.pid, one.parent]));
+  const descends = (pid: number): boolean => {
+    for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at)) if (at === ancestor) return true;
+    return false;
+  };
+  return all.filter((one) => descends(one.pid) && words.every((word) => one.line.includes(word))).map((one) => one.pid);
+}
+
+async function processes(): Promise<{ pid: number; parent: number; line: string }[]> {
+  const { stdout } = await execa("ps", ["-eo", "pid=,ppid=,args="]);
   return stdout
     .split("\n")
-    .filter((line) => words.every((word) => line.includes(word)) && !line.includes("ps -eo"))
-    .map((line) => Number.parseInt(line, 10));
+    .filter((line) => !line.includes("ps -eo"))
+    .map((line) => {
+      const [pid, parent] = line.trim().split(/\s+/, 2).map(Number);
+      return { pid: pid ?? 0, parent: parent ?? 0, line };
+    });
 }
