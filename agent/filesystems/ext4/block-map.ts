@@ -14,18 +14,19 @@ import type { Superblock } from "./superblock.ts";
 const directBlocks = 12;
 const levels = 3;
 
-/** Indirect blocks kept: 4 KiB each as a rule. */
-const cachedBlocks = 512;
+/** Bytes of indirect blocks kept. */
+const cachedBlockBytes = 4 * 1024 * 1024;
 
 /** Maps logical blocks through the block maps of one filesystem. */
 export class BlockMaps {
   readonly #source: BlockSource;
   readonly #superblock: Superblock;
-  readonly #blocks = new NodeCache<Uint32Array>(cachedBlocks);
+  readonly #blocks: NodeCache<Uint32Array>;
 
   constructor(source: BlockSource, superblock: Superblock) {
     this.#source = source;
     this.#superblock = superblock;
+    this.#blocks = new NodeCache(cachedBlockBytes / superblock.blockSizeBytes);
   }
 
   /** Runs that cover [first, end) from `first` on, at most up to the end of the lowest block of numbers reached. */

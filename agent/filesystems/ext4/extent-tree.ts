@@ -14,18 +14,19 @@ import type { Superblock } from "./superblock.ts";
 /** Logical block numbers are 32 bits. */
 const endOfLogicalBlocks = 2 ** 32;
 
-/** Parsed nodes kept: enough to walk several fragmented files at once, a few megabytes at most. */
-const cachedNodes = 512;
+/** Bytes of nodes kept in parsed form: enough to walk several fragmented files at once. */
+const cachedNodeBytes = 4 * 1024 * 1024;
 
 /** Maps logical blocks through the extent trees of one filesystem. */
 export class ExtentTrees {
   readonly #source: BlockSource;
   readonly #superblock: Superblock;
-  readonly #nodes = new NodeCache<ExtentNode>(cachedNodes);
+  readonly #nodes: NodeCache<ExtentNode>;
 
   constructor(source: BlockSource, superblock: Superblock) {
     this.#source = source;
     this.#superblock = superblock;
+    this.#nodes = new NodeCache(cachedNodeBytes / superblock.blockSizeBytes);
   }
 
   /** Runs that cover [first, end) from `first` on, at most up to the end of the leaf reached. */

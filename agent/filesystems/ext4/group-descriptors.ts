@@ -14,11 +14,13 @@ import { corrupt } from "../../blocks/disk-error.ts";
 import { chain } from "../../blocks/maybe-promise.ts";
 import { asBuffer } from "../byte-string.ts";
 import { crc16Update } from "./crc16.ts";
+import { NodeCache } from "./node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
 export interface GroupDescriptor {
   readonly inodeTableBlock: number;
   readonly freeClusters: number;
+  /** Mounted read-only, Linux uses a descriptor whose checksum is wrong as long as it points inside; so does this reader. */
   readonly checksumMatches: boolean;
 }
 
@@ -49,13 +51,15 @@ function checksum(data: Buffer, superblock: Superblock, group: number): number {
   return data.readUInt16LE(0x1e);
 }
 
+/** Descriptor blocks kept: enough for eight terabytes, a few megabytes at most. */
+const cachedBlocks = 1024;
+
 /** The group descriptor table, read block by block as groups are asked for. */
 export class GroupDescriptors {
   readonly #source: BlockSource;
   readonly #superblock: Superblock;
   readonly #descriptorsPerBlock: number;
-  /** By descriptor block; a terabyte has about a hundred of them. */
-  readonly #blocks = new Map<number, readonly GroupDescriptor[]>();
+  readonly #blocks = new NodeCache<readonly GroupDescriptor[]>(cachedBlocks);
 
   constructor(source: BlockSource, superblock: Superblock) {
     this.#source = source;
@@ -78,7 +82,8 @@ export class GroupDescriptors {
         throw corrupt(
           `ext4 group descriptor ${group}`,
           this.#blockNumber(block) * blockSizeBytes,
-          `inode table of ${tableBlocks} blocks at block ${descriptor.inodeTableBlock}, but the filesystem has ${blockCount}`,
+          `inode table of ${tableBlocks} blocks at block ${descriptor.inodeTableBlock}, but the filesystem has ${blockCount}` +
+            (descriptor.checksumMatches ? "" : "; its checksum is wrong"),
         );
       }
       return descriptor;

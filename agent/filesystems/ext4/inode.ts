@@ -229,7 +229,7 @@ export function parseAttributes(superblock: Superblock, number: number, data: Bu
   }
 
   let contentError: DiskError | undefined;
-  if ((flags & inodeFlags.encrypt) !== 0 && type === "file") contentError = unsupported("ext4 fscrypt encryption");
+  if ((flags & inodeFlags.encrypt) !== 0 && (type === "file" || type === "symlink")) contentError = unsupported("ext4 fscrypt encryption");
   else if ((flags & inodeFlags.extents) !== 0 && type === "file") {
     const found = checkExtentRoot(data, at + iBlockOffset, superblock);
     if (found !== undefined) contentError = corrupt(`ext4 inode ${number} extent tree root`, offsetBytes + iBlockOffset, found);
