@@ -43,7 +43,7 @@ export function createApp({ ctx, adminTokenSha256, health }: AppOptions): OpenAP
   app.get("/healthz", async (c) => {
     const found = await health();
     c.header("Cache-Control", "no-store");
-    return c.json(found, found.status === "ok" ? 200 : 503);
+    return c.json(found, found.status === "ok" || found.status === "degraded" ? 200 : 503);
   });
   app.route("/", webRoutes);
 

@@ -45,7 +45,7 @@ const addedColumns: readonly { table: string; column: string; definition: string
 ];
 
 const addedUniqueKeys: readonly { table: string; name: string; columns: readonly string[]; without: string }[] = [
-  { table: "backup_disks", name: "uk_pluck_disks_job_index", columns: ["backup_job_id", "disk_index"], without: "a disk that a backup has twice is looked up by its newest row" },
+  { table: "backup_disks", name: "uk_pluck_disks_job_index", columns: ["backup_job_id", "disk_index"], without: "where a backup has a disk twice, either row may be opened: keep one" },
 ];
 
 /** References whose deletions must cascade down to the mounts. One that is there already, whatever its rule, stays. */
@@ -69,6 +69,8 @@ export async function assessCatalog(connection: Connection): Promise<CatalogAsse
     const missing = needed.filter((column) => !columns.has(column));
     if (missing.length > 0) return { present: false, refusal: `the table ${table} has no column ${missing.join(", ")}: this is not a catalog of Sendense 2.16 or later` };
   }
+  const idType = (await columnsOf(connection, "backup_disks")).get("id")?.type ?? "";
+  if (!/^(int|bigint)\b/i.test(idType)) return { present: false, refusal: `backup_disks.id is ${idType}, not an INT or BIGINT: this is not a catalog of Sendense 2.16 or later` };
   return { present: true };
 }
 

@@ -28,7 +28,10 @@ export function connectDatabase(url: string, options: { connectionLimit?: number
   });
   // Runs before the connection's first query.
   pool.on("connection", (connection) => {
-    connection.query(sessionStatement, () => undefined);
+    connection.query(sessionStatement, (error) => {
+      // With another time zone every time would be wrong: rather no connection than that one.
+      if (error !== null) connection.destroy();
+    });
     connection.on("error", () => undefined);
   });
   return {

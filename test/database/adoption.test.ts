@@ -123,6 +123,14 @@ describe("a database that is no catalog of 2.16", () => {
     await expect(migrateUp(database.url)).rejects.toThrow(/no vm_backup_contexts, backup_disks: a catalog from before Sendense 2.16/);
   });
 
+  it("is refused untouched when a disk's id is no number", async () => {
+    const database = await mariadb.createEmpty();
+    await database.script(bareCatalog.replace("id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY", "id VARCHAR(64) PRIMARY KEY").replace(/INSERT INTO backup_disks[\s\S]*/, ""));
+    const before = await database.dump();
+    await expect(migrateUp(database.url)).rejects.toThrow(/backup_disks.id is varchar\(64\)/);
+    expect((await database.dump("--ignore-table=" + database.name + ".schema_migrations"))).toBe(before);
+  });
+
   it("is refused untouched when a needed column is missing", async () => {
     const database = await mariadb.createEmpty();
     await database.script(bareCatalog.replace("qcow2_path TEXT,", "").replace(/INSERT INTO backup_disks[^;]*;/, "").replace(/INSERT INTO restore_mounts[^;]*;/, ""));

@@ -55,7 +55,7 @@ async function processesOf(folder: string): Promise<string[]> {
   return stdout.split("\n").filter((line) => line.includes(folder) && !line.startsWith("Z"));
 }
 
-async function until(what: string, check: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+async function until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await check())) {
     if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
