@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { constants } from "node:fs";
 import { open, readlink, realpath } from "node:fs/promises";
+import { resolve } from "node:path";
 import { DiskError } from "../blocks/disk-error.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { assertNotCutShort } from "./qcow2-end.ts";
@@ -105,7 +106,7 @@ interface Root {
 async function toRoot(repositoryRoot: string): Promise<Root> {
   try {
     const real = (await realpath(repositoryRoot, { encoding: "latin1" })) as BytePath;
-    return { given: toBytePath(repositoryRoot.replace(/(?<=.)\/+$/, "")), real };
+    return { given: toBytePath(resolve(repositoryRoot)), real };
   } catch (error) {
     throw new PluckError("io_error", `the repository's folder can't be reached: ${codeOf(error)}`, { cause: error });
   }

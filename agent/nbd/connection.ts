@@ -47,7 +47,7 @@ export interface ConnectionListener {
 /** Error chunks carry a message and an offset; block status chunks up to 2^17 descriptors (QEMU's own limit). */
 const MAX_ERROR_PAYLOAD_BYTES = 14 + MAX_STRING_BYTES;
 const MAX_STATUS_PAYLOAD_BYTES = 4 + 8 * 131_072;
-/** A read of up to this many bytes asks for an answer in one piece: telling its holes apart costs more than it saves. */
+/** A read of up to this many bytes asks for an answer in one piece: metadata has hardly a hole worth a look by the server. */
 const UNFRAGMENTED_READ_BYTES = 64 * 1024;
 /** How long an abandoned read may keep its caller waiting for the socket to let go of the buffer. */
 const RELEASE_TIMEOUT_MS = 1000;

@@ -251,6 +251,9 @@ describe("chains that are refused", () => {
       extra: { file: "vm/1.qcow2" },
     });
     await expectRefusal("vm/no-such.qcow2", "qcow2_missing", /vm\/no-such.qcow2/);
+    const relativeRoot = path.relative(process.cwd(), root);
+    await expect(readBackingChain({ repositoryRoot: relativeRoot, path: "vm/no-such.qcow2" })).rejects.toEqual(error("qcow2_missing"));
+    expect((await readBackingChain({ repositoryRoot: relativeRoot, path: "vm/top.qcow2" })).files).toHaveLength(1);
     await expectRefusal("no/such/folder.qcow2", "qcow2_missing");
   });
 
