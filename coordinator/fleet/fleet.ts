@@ -75,7 +75,9 @@ export async function openFleet(options: FleetOptions): Promise<OpenFleet> {
         presence.heartbeat(heartbeat, heardAt, async () => {
           for (const listener of listeners) await listener(heartbeat, heardAt);
         }),
-      onEvents: (agentId, events) => recordAgentEvents(db, agentId, events),
+      onEvents: async (agentId, events) => {
+        if (await presence.isRegistered(agentId)) await recordAgentEvents(db, agentId, events);
+      },
     },
   });
   await presence.load();

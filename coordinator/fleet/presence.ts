@@ -37,10 +37,14 @@ const minSilenceMs = 20_000;
 const missedHeartbeats = 3;
 /** An older heartbeat within this is a late one; beyond it the agent's clock was set back. */
 const lateMs = 60_000;
+/** Far above any fleet: senders make up ids at no cost. */
+const maxRemembered = 10_000;
 
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #known = new Map<string, Known>();
+  /** The last status of each registered agent, for when the database was away as it came. */
+  readonly #lastStatus = new Map<string, AgentStatus>();
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -67,9 +71,16 @@ export class Presence {
     }
   }
 
+  /** @returns true when what this agent says may be taken for what a registered one says */
+  async isRegistered(agentId: string): Promise<boolean> {
+    return (await this.#findExpected(agentId, undefined)) !== undefined;
+  }
+
   async status(status: AgentStatus): Promise<void> {
     const { db, clock, logger } = this.#options;
     const { agent_id: agentId, session } = status;
+    if (this.#lastStatus.size >= maxRemembered) this.#lastStatus.clear();
+    this.#lastStatus.set(agentId, status);
     if ((await this.#findExpected(agentId, status.repository_id)) === undefined) return;
     if (status.state === "offline") {
       const [result] = await db.update(agents).set({ online: false }).where(and(eq(agents.id, agentId), eq(agents.session, session)));
@@ -104,9 +115,17 @@ export class Presence {
    * @param beforeSeen runs in between
    */
   async heartbeat(heartbeat: Heartbeat, heardAt: Date, beforeSeen: () => Promise<void>): Promise<void> {
-    const { db } = this.#options;
+    const { db, log } = this.#options;
     const { agent_id: agentId, session, sent_at, slots } = heartbeat;
-    const row = await this.#findExpected(agentId, undefined);
+    let row = await this.#findExpected(agentId, undefined);
+    if (row !== undefined && row.session !== session) {
+      // Only a status tells which repository the agent serves; until it was accepted its mounts are not ours.
+      const status = this.#lastStatus.get(agentId);
+      if (status?.session !== session || status.state !== "online") return log.warn(`session ${agentId}`, { agentId, session }, "ignored a heartbeat: the agent has not announced this session");
+      await this.status(status);
+      row = await this.#findExpected(agentId, undefined);
+      if (row?.session !== session) return;
+    }
     if (row === undefined) return;
     const sentAtMs = Date.parse(sent_at);
     const known = this.#known.get(agentId);
@@ -117,7 +136,7 @@ export class Presence {
       if (known.sentAtMs > 0 && stepMs > 0) known.intervalMs = Math.max(stepMs, known.intervalMs * 0.9);
     }
     // The table first: what it says is taken over into memory now and then.
-    if (!row.online || row.session !== session) await db.update(agents).set({ session, online: true }).where(and(eq(agents.id, agentId), isNotNull(agents.publicUrl)));
+    if (!row.online) await db.update(agents).set({ online: true }).where(and(eq(agents.id, agentId), eq(agents.session, session)));
     this.#setOnline(agentId, session);
     const current = this.#known.get(agentId);
     if (current !== undefined) current.sentAtMs = sentAtMs;

@@ -22,6 +22,10 @@ import { type AgentView, decideRepair, type Repair } from "../services/mounts/st
 /** Repairs of one agent that run at once: opening costs it a process each. */
 const repairWidth = 4;
 
+/** A mount that is lost sooner than this after it was opened, time and again, is not opened any more. */
+const quickLossMs = 60_000;
+const maxQuickLosses = 10;
+
 /**
  * Writes the leases of a heartbeat and starts the repairs; these run on after it returns.
  * @returns when the leases are written; `repairs` settles when the repairs have ended, and never throws
@@ -117,8 +121,10 @@ async function repair(ctx: Context, agentId: string, { id, row, repair, view }: 
       if (seen !== undefined && seen !== "gone") await closeOnAgent({ ctx, input: { seen, agentId } });
       return;
     }
-    case "reopen":
-      return await openAgain(ctx, row, "lost", { ...claim, commandAttempts: 1, nbdDevice: null });
+    case "reopen": {
+      const isAgain = now.getTime() - row.stateChangedAt.getTime() < quickLossMs;
+      return await openAgain(ctx, row, "lost", { ...claim, commandAttempts: isAgain ? row.commandAttempts + 1 : 1, nbdDevice: null });
+    }
     case "resend_mount":
       return await openAgain(ctx, row, "claimed", claim);
     case "none":
@@ -129,6 +135,11 @@ async function repair(ctx: Context, agentId: string, { id, row, repair, view }: 
 async function openAgain(ctx: Context, row: RestoreMountRow, event: "lost" | "claimed", claim: { commandDeadline: Date; commandAttempts: number; nbdDevice?: null }): Promise<void> {
   const seen = await changeRow(ctx.db, row, event, ctx.clock.now(), claim);
   if (seen === undefined || seen === "gone") return;
+  if (event === "lost" && claim.commandAttempts > maxQuickLosses) {
+    const errorDetail = `Its agent lost the mount ${maxQuickLosses} times, each soon after it was opened.`;
+    await changeRow(ctx.db, seen, "refused", ctx.clock.now(), { errorCode: "io_error", errorDetail, commandDeadline: null });
+    return;
+  }
   const [disk] = await ctx.db
     .select({ qcow2Path: backupDisks.qcow2Path, backupId: backupDisks.backupJobId, diskIndex: backupDisks.diskIndex, publicUrl: agents.publicUrl })
     .from(restoreMounts)

@@ -291,6 +291,21 @@ describe("healing", () => {
     expect((await mountDisk({ ctx: one.ctx, input: disk(0) })).outcome).toBe("created");
   });
 
+  it("gives up a mount that its agent loses again and again", async () => {
+    const agent = site.agent({ heartbeatMs: 50 });
+    const one = await site.coordinator();
+    await online(one, agent);
+    const { mount } = await mountDisk({ ctx: one.ctx, input: disk(0) });
+    const losing = setInterval(() => {
+      agent.open.clear();
+      void site.database.query("UPDATE restore_mounts SET state_changed_at = state_changed_at - INTERVAL 2 SECOND WHERE status = 'mounted'");
+    }, 20);
+    await eventually("it failed", async () => (await getMount({ ctx: one.ctx, input: mount.mount_id })).error?.code === "io_error", 20_000);
+    clearInterval(losing);
+    expect(agent.sent("mount").length).toBeLessThanOrEqual(11);
+    expect((await mountDisk({ ctx: one.ctx, input: disk(0) })).outcome).toBe("created");
+  });
+
   it.each([
     ["the mount's row", "DELETE FROM restore_mounts"],
     ["the disk's row", "DELETE FROM backup_disks"],
@@ -377,6 +392,37 @@ describe("healing", () => {
   }
 });
 
+describe("several agents of one repository", () => {
+  it("lets another one open the disk when the first is away for long, and ends the old mount at its return", async () => {
+    await site.database.query("UPDATE agents SET repository_id = 'site-a'");
+    const agent = site.agent();
+    const one = await site.coordinator();
+    await online(one, agent);
+    const { mount } = await mountDisk({ ctx: one.ctx, input: disk(0) });
+    const other = site.agent({ id: "agent-b" });
+    await online(one, other);
+    agent.kill();
+    await eventually("it is offline", () => !one.fleet.isOnline("agent-a"));
+    await expect(mountDisk({ ctx: one.ctx, input: disk(0) })).rejects.toMatchObject({ code: "agent_offline" });
+    await site.database.query("UPDATE agents SET last_seen_at = last_seen_at - INTERVAL 2 MINUTE WHERE id = 'agent-a'");
+    const moved = await mountDisk({ ctx: one.ctx, input: disk(0) });
+    expect(moved).toMatchObject({ outcome: "created", mount: { agent_id: "agent-b", status: "mounted" } });
+    const back = site.agent();
+    back.open.set(mount.mount_id, { nbdDevice: "nbd0", lastAccessedAt: new Date(), transfers: 0, qcow2Path: "x" });
+    await eventually("the old mount is ended, the new one stays", () => back.mounts().length === 0 && other.mounts().length === 1);
+  });
+
+  it("chooses the one with the most free slots", async () => {
+    await site.database.query("UPDATE agents SET repository_id = 'site-a'");
+    const [small, large] = [site.agent({ slots: 2 }), site.agent({ id: "agent-b", slots: 4 })];
+    const one = await site.coordinator();
+    await online(one, small);
+    await online(one, large);
+    for (const index of [0, 1, 2, 3]) await mountDisk({ ctx: one.ctx, input: disk(index) });
+    expect([small.mounts().length, large.mounts().length]).toEqual([1, 3]);
+  });
+});
+
 describe("leases", () => {
   it("slide with accesses and running transfers that the agent reports", async () => {
     const agent = site.agent();
@@ -426,6 +472,19 @@ describe("leases", () => {
     expect(agent.mounts()).toEqual([kept.mount.mount_id]);
     expect(agent.sent("unmount")).toHaveLength(1);
     expect(await cleanupStatus({ ctx: two[1]!.ctx, input: undefined })).toMatchObject({ idle_timeout_s: 60, ended_total: 1, expiring: [{ mount_id: kept.mount.mount_id }] });
+  });
+});
+
+describe("a backup job", () => {
+  it("wins over a lease", async () => {
+    const agent = site.agent();
+    const one = await site.coordinator();
+    await online(one, agent);
+    await mountDisk({ ctx: one.ctx, input: disk(0) });
+    const kept = await mountDisk({ ctx: one.ctx, input: disk(1) });
+    await site.database.query("UPDATE backup_disks SET status = 'running' WHERE disk_index = 0");
+    await sweepMounts({ ctx: one.ctx, input: undefined });
+    expect(agent.mounts()).toEqual([kept.mount.mount_id]);
   });
 });
 

@@ -134,6 +134,32 @@ describe.each(kinds)("on %s", (kind) => {
     expect(await agents()).toHaveLength(2);
   });
 
+  it("does not listen to an agent that was restarted on another repository", async () => {
+    const one = await site.coordinator();
+    const agent = site.agent();
+    await eventually("online", () => one.fleet.isOnline("agent-a"));
+    agent.kill();
+    await eventually("offline", () => !one.fleet.isOnline("agent-a"));
+    const wrong = site.agent({ repositoryId: "site-b" });
+    await sleep(600);
+    expect(one.fleet.isOnline("agent-a")).toBe(false);
+    await expect(mountDisk({ ctx: one.ctx, input: { backupId: "backup-1", diskIndex: 0 } })).rejects.toMatchObject({ code: "agent_offline" });
+    expect(wrong.commands).toEqual([]);
+    expect((await agents())[0]).toMatchObject({ online: 0, session: agent.session });
+  });
+
+  it("knows an agent that came while the database was away", async () => {
+    const one = await site.coordinator();
+    await site.database.query("RENAME TABLE agents TO agents_away");
+    const agent = site.agent();
+    // The embedded broker asks the same database for its password and turns it away so long.
+    if (kind === "mosquitto") await eventually("its status was heard", () => one.warnings.some((line) => line.includes("could not handle an agent's message")));
+    else await sleep(500);
+    await site.database.query("RENAME TABLE agents_away TO agents");
+    await eventually("it is online", () => one.fleet.isOnline("agent-a"));
+    expect((await agents())[0]).toMatchObject({ online: 1, session: agent.session });
+  });
+
   it("does not take a late or forged reply for its own", async () => {
     const one = await site.coordinator();
     const agent = site.agent();

@@ -5,11 +5,14 @@ import { changeRow, findMount, type RowVersion } from "./rows.ts";
 /** Rounds in which another coordinator may change the row under our hands. */
 const maxRounds = 10;
 
+/** `backup_running`: its disk is being written again. */
+export type EndReason = "requested" | "idle" | "backup_running";
+
 /**
  * Ends a mount: idempotent, and no error when there is none. With the agent away the row stays in
  * `unmounting` and goes when the agent is back.
  */
-export async function endMount({ ctx, input }: Call<{ mountId: string; reason: "requested" | "idle" }>): Promise<void> {
+export async function endMount({ ctx, input }: Call<{ mountId: string; reason: EndReason }>): Promise<void> {
   const { mountId, reason } = input;
   for (let round = 0; round < maxRounds; round += 1) {
     const record = await findMount(ctx.db, mountId);

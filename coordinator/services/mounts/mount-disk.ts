@@ -64,7 +64,11 @@ async function openDisk(ctx: Context, disk: MountableDisk): Promise<Opened> {
       await changeRow(ctx.db, row, "replaced", ctx.clock.now());
       continue;
     }
-    if (!ctx.fleet.isOnline(row.agentId)) throw offline(record);
+    if (!ctx.fleet.isOnline(row.agentId)) {
+      if (!(await canMoveAway(ctx, record))) throw offline(record);
+      await changeRow(ctx.db, row, "abandoned", ctx.clock.now());
+      continue;
+    }
     if (row.status === "mounted") {
       await touchMount({ ctx, input: row });
       return { record, isNew: false };
@@ -73,6 +77,17 @@ async function openDisk(ctx: Context, disk: MountableDisk): Promise<Opened> {
     await waitForChange(ctx, record);
   }
   throw new PluckError("agent_timeout", `Disk ${disk.diskIndex} of backup ${disk.backupId} is being opened and ended over and over; try again.`, { retryAfterS: 5 });
+}
+
+/** An agent away for less may be back soon, with the mount as it was. */
+const awayForLongMs = 60_000;
+
+/** True when the mount's agent is away for long and another agent of the repository could open the disk. */
+async function canMoveAway(ctx: Context, { row, agent }: MountRecord): Promise<boolean> {
+  const awayMs = ctx.clock.now().getTime() - (agent.lastSeenAt?.getTime() ?? 0);
+  if (awayMs < awayForLongMs) return false;
+  const other = await chooseAgent({ ctx, input: agent.repositoryId }).catch(() => undefined);
+  return other !== undefined && other.id !== row.agentId;
 }
 
 function offline({ row }: MountRecord): PluckError {

@@ -147,7 +147,7 @@ function toSql(date: Date) {
 export interface MountRecord {
   readonly row: RestoreMountRow;
   readonly disk: { readonly backupId: string; readonly diskIndex: number; readonly qcow2Path: string | null };
-  readonly agent: { readonly publicUrl: string | null; readonly repositoryId: string };
+  readonly agent: { readonly publicUrl: string | null; readonly repositoryId: string; readonly lastSeenAt: Date | null };
 }
 
 export function selectMounts(db: Queries) {
@@ -155,7 +155,7 @@ export function selectMounts(db: Queries) {
     .select({
       row: restoreMounts,
       disk: { backupId: backupDisks.backupJobId, diskIndex: backupDisks.diskIndex, qcow2Path: backupDisks.qcow2Path },
-      agent: { publicUrl: agents.publicUrl, repositoryId: agents.repositoryId },
+      agent: { publicUrl: agents.publicUrl, repositoryId: agents.repositoryId, lastSeenAt: agents.lastSeenAt },
     })
     .from(restoreMounts)
     .innerJoin(backupDisks, eq(backupDisks.id, restoreMounts.backupDiskId))

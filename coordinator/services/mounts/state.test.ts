@@ -26,14 +26,14 @@ describe("the life of a mount", () => {
   });
 
   it("allows what the picture shows, and nothing else", () => {
-    const events: MountEvent[] = ["opened", "refused", "withdrawn", "end", "claimed", "released", "lost", "ended", "replaced"];
+    const events: MountEvent[] = ["opened", "refused", "withdrawn", "end", "claimed", "released", "abandoned", "lost", "ended", "replaced"];
     const allowed = mountStatuses.flatMap((status) =>
       events.filter((event) => nextStatus(status, event) !== undefined).map((event) => `${status} ${event} ${nextStatus(status, event)}`),
     );
     expect(allowed).toEqual([
-      "mounting opened mounted", "mounting refused failed", "mounting withdrawn gone", "mounting end unmounting", "mounting claimed mounting", "mounting released mounting",
-      "mounted end unmounting", "mounted lost mounting",
-      "unmounting claimed unmounting", "unmounting released unmounting", "unmounting ended gone",
+      "mounting opened mounted", "mounting refused failed", "mounting withdrawn gone", "mounting end unmounting", "mounting claimed mounting", "mounting released mounting", "mounting abandoned gone",
+      "mounted end unmounting", "mounted abandoned gone", "mounted lost mounting",
+      "unmounting claimed unmounting", "unmounting released unmounting", "unmounting abandoned gone", "unmounting ended gone",
       "failed end gone", "failed replaced gone",
     ]);
   });

@@ -12,11 +12,13 @@ import type { MountStatus } from "../../../shared/api.ts";
  * ```
  * `claimed` leaves the status as it is: a command whose sender may be dead is sent again by whoever
  * gets the claim. `released` gives a claim up, so that the next one need not wait for its deadline.
+ * `abandoned` takes away a row whose agent is gone for long; should it come back, it ends the mount as
+ * one that no row asks for.
  */
 export const transitions = {
-  mounting: { opened: "mounted", refused: "failed", withdrawn: "gone", end: "unmounting", claimed: "mounting", released: "mounting" },
-  mounted: { lost: "mounting", end: "unmounting" },
-  unmounting: { ended: "gone", claimed: "unmounting", released: "unmounting" },
+  mounting: { opened: "mounted", refused: "failed", withdrawn: "gone", end: "unmounting", claimed: "mounting", released: "mounting", abandoned: "gone" },
+  mounted: { lost: "mounting", end: "unmounting", abandoned: "gone" },
+  unmounting: { ended: "gone", claimed: "unmounting", released: "unmounting", abandoned: "gone" },
   failed: { end: "gone", replaced: "gone" },
 } as const satisfies Record<MountStatus, Record<string, MountStatus | "gone">>;
 

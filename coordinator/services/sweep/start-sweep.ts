@@ -16,9 +16,9 @@ export function startSweep(ctx: Context): Sweep {
   const run = async (): Promise<void> => {
     try {
       const ended = await sweepMounts({ ctx, input: undefined });
-      if (ended > 0) ctx.logger.info({ ended }, "ended idle mounts");
+      if (ended > 0) ctx.logger.info({ ended }, "the sweep ended mounts");
     } catch (error) {
-      ctx.logger.warn({ err: error }, "the sweep of idle mounts failed");
+      ctx.logger.warn({ err: error }, "the sweep failed");
     }
     ctx.mounts.sweep.lastRunAt = ctx.clock.now();
     if (!isStopped) schedule();

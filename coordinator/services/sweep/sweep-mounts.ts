@@ -1,6 +1,6 @@
-import { and, asc, eq, gt, inArray, lt, or } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, lt, ne, or } from "drizzle-orm";
 import type { Call } from "../../context.ts";
-import { agents, restoreMounts } from "../../database/schema.ts";
+import { agents, backupDisks, restoreMounts } from "../../database/schema.ts";
 import { eachOf } from "../mounts/each-of.ts";
 import { endMount } from "../mounts/end-mount.ts";
 import { changeRow } from "../mounts/rows.ts";
@@ -12,7 +12,7 @@ const sweepWidth = 8;
 const abandonedAfterMs = 24 * 3600 * 1000;
 
 /**
- * Ends the mounts whose lease ran out. A lease counts only as far as it is known: while an agent is
+ * Ends the mounts whose lease ran out, and those whose disk is being written again. A lease counts only as far as it is known: while an agent is
  * online its mounts wait for a heartbeat later than the lease's end (after an outage of the
  * coordinators, say), which may have slid it.
  * @returns how many were taken up
@@ -34,11 +34,19 @@ export async function sweepMounts({ ctx }: Call): Promise<number> {
     )
     .orderBy(asc(restoreMounts.expiresAt))
     .limit(maxPerRun);
-  await eachOf(idle, sweepWidth, async ({ id }) => {
+  // A backup job wins over a lease.
+  const overtaken = await ctx.db
+    .select({ id: restoreMounts.id })
+    .from(restoreMounts)
+    .innerJoin(backupDisks, eq(backupDisks.id, restoreMounts.backupDiskId))
+    .where(and(inArray(restoreMounts.status, ["mounting", "mounted"]), ne(backupDisks.status, "completed")))
+    .limit(maxPerRun);
+  const due = [...idle.map(({ id }) => ({ id, reason: "idle" as const })), ...overtaken.map(({ id }) => ({ id, reason: "backup_running" as const }))];
+  await eachOf(due, sweepWidth, async ({ id, reason }) => {
     try {
-      await endMount({ ctx, input: { mountId: id, reason: "idle" } });
+      await endMount({ ctx, input: { mountId: id, reason } });
     } catch (error) {
-      ctx.logger.warn({ err: error, mountId: id }, "could not end an idle mount; the next run tries again");
+      ctx.logger.warn({ err: error, mountId: id, reason }, "could not end a mount; the next run tries again");
     }
   });
 
@@ -48,6 +56,6 @@ export async function sweepMounts({ ctx }: Call): Promise<number> {
     .innerJoin(agents, eq(agents.id, restoreMounts.agentId))
     .where(and(eq(restoreMounts.status, "unmounting"), eq(agents.online, false), lt(restoreMounts.stateChangedAt, new Date(now.getTime() - abandonedAfterMs))))
     .limit(maxPerRun);
-  for (const { row } of abandoned) await changeRow(ctx.db, row, "ended", now);
-  return idle.length;
+  for (const { row } of abandoned) await changeRow(ctx.db, row, "abandoned", now);
+  return due.length;
 }
