@@ -43,12 +43,17 @@ export async function migrateUp(url: string, options: { folder?: string } = {}):
   return await withLock(url, async (connection) => {
     const report: MigrationReport = { done: [], warnings: [] };
     await createLedger(connection);
-    await finishReverting(connection, migrations, report);
-    const ledger = await readLedger(connection);
-    assertKnown(ledger, migrations);
-    for (const migration of migrations) {
-      if (ledger.get(migration.version)?.state === "applied") continue;
-      await apply(connection, migration, ledger.get(migration.version), report);
+    try {
+      await finishReverting(connection, migrations, report);
+      const ledger = await readLedger(connection);
+      assertKnown(ledger, migrations);
+      for (const migration of migrations) {
+        if (ledger.get(migration.version)?.state === "applied") continue;
+        await apply(connection, migration, ledger.get(migration.version), report);
+      }
+    } finally {
+      // A database that was refused is left as it was.
+      await dropEmptyLedger(connection).catch(() => undefined);
     }
     return report;
   });

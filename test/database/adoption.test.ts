@@ -128,7 +128,7 @@ describe("a database that is no catalog of 2.16", () => {
     await database.script(bareCatalog.replace("id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY", "id VARCHAR(64) PRIMARY KEY").replace(/INSERT INTO backup_disks[\s\S]*/, ""));
     const before = await database.dump();
     await expect(migrateUp(database.url)).rejects.toThrow(/backup_disks.id is varchar\(64\)/);
-    expect((await database.dump("--ignore-table=" + database.name + ".schema_migrations"))).toBe(before);
+    expect(await database.dump()).toBe(before);
   });
 
   it("is refused untouched when a needed column is missing", async () => {
