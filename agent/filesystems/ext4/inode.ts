@@ -96,7 +96,7 @@ export function findInodeError(
       return fail(`i_extra_isize ${extra}, expected a multiple of 4 up to ${size - goodOldInodeSize}`);
     }
   }
-  if (superblock.metadataChecksums) {
+  if (superblock.inodeChecksums) {
     const wide = extra >= 4;
     const stored = data.readUInt16LE(at + 0x7c) + (wide ? data.readUInt16LE(at + 0x82) * 2 ** 16 : 0);
     const computed = inodeChecksum(superblock, number, data, at, wide);

@@ -46,6 +46,7 @@ import { assertFeaturesReadable, compat, incompat, roCompat } from "./features.t
 export const superblockOffsetBytes = 1024;
 export const superblockSizeBytes = 1024;
 const magic = 0xef53;
+const linuxCreator = 0;
 
 /** Largest block size the format has: 64 KiB. */
 const maxLogBlockSize = 6;
@@ -80,6 +81,8 @@ export interface Superblock {
   readonly journalInode: number;
   readonly journalIsExternal: boolean;
   readonly metadataChecksums: boolean;
+  /** Linux checksums inodes only where it made the filesystem. */
+  readonly inodeChecksums: boolean;
   readonly groupChecksums: boolean;
   /** Start value of every metadata checksum. */
   readonly checksumSeed: number;
@@ -224,6 +227,7 @@ export function parseSuperblock(bytes: Uint8Array, volumeSizeBytes: number): Sup
     journalInode,
     journalIsExternal: hasJournal && journalInode === 0,
     metadataChecksums,
+    inodeChecksums: metadataChecksums && word(0x48) === linuxCreator,
     groupChecksums: hasRo(roCompat.gdtCsum),
     checksumSeed: has(incompat.csumSeed) ? word(0x270) : crc32cUpdate(0xffffffff, uuidBytes),
     hashSeed: [word(0xec), word(0xf0), word(0xf4), word(0xf8)],
