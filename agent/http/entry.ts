@@ -1,6 +1,6 @@
 import type { Entry, FileInfo } from "../../shared/api.ts";
 import { formatGuestPath, formatName } from "../../shared/guest-path.ts";
-import { byteStringToText, type ByteString } from "../filesystems/byte-string.ts";
+import { byteStringToText, isAscii, type ByteString } from "../filesystems/byte-string.ts";
 import type { ListedNode, NodeInfo } from "../reader/disk-reader.ts";
 import { fileTypeMask, fileTypes } from "./archive/encoder.ts";
 import { formatTimestamp } from "./timestamp.ts";
@@ -42,20 +42,24 @@ function hasParent(path: readonly ByteString[], parent: readonly ByteString[]): 
   return path.length === parent.length + 1 && parent.every((name, index) => path[index] === name);
 }
 
+/** Runs 10,000 times a page: no spreads, and one look at a name that is plain ASCII. */
 function toEntryIn(parentPath: string, node: ListedNode): Entry {
-  const name = node.path.at(-1);
-  return {
-    name: name === undefined ? "/" : byteStringToText(name),
-    path: name === undefined ? "/" : `${parentPath === "/" ? "" : parentPath}/${formatName(name)}`,
+  const name = node.path.at(-1) ?? "/";
+  const isPlain = isAscii(name) && !name.includes("%");
+  const exact = isPlain ? name : formatName(name);
+  const entry: Entry = {
+    name: isPlain ? name : byteStringToText(name),
+    path: node.path.length === 0 ? "/" : parentPath === "/" ? `/${exact}` : `${parentPath}/${exact}`,
     type: node.type,
     size: toExactSize(node.size),
     mode: node.mode === undefined ? null : (node.mode & 0o7777).toString(8).padStart(4, "0"),
     uid: node.uid ?? null,
     gid: node.gid ?? null,
     modified_at: formatTimestamp(node.modifiedAt),
-    ...(node.symlinkTarget === undefined ? {} : { symlink_target: byteStringToText(node.symlinkTarget) }),
-    ...(node.error === undefined ? {} : { error: { code: node.error.code, detail: node.error.detail } }),
   };
+  if (node.symlinkTarget !== undefined) entry.symlink_target = byteStringToText(node.symlinkTarget);
+  if (node.error !== undefined) entry.error = { code: node.error.code, detail: node.error.detail };
+  return entry;
 }
 
 /** Beyond 2^53 − 1 as a decimal string, never rounded. */

@@ -7,7 +7,7 @@ export const batchBytes = 128 * 1024;
  */
 export class ByteBatch {
   readonly #chunks: Uint8Array[] = [];
-  #open: Buffer = Buffer.allocUnsafeSlow(batchBytes);
+  #open: Buffer | undefined;
   #used = 0;
   /** Bytes written so far, taken out or not. */
   totalBytes = 0;
@@ -21,6 +21,7 @@ export class ByteBatch {
       return;
     }
     if (bytes.length > batchBytes - this.#used) this.#seal();
+    this.#open ??= Buffer.allocUnsafeSlow(batchBytes);
     this.#open.set(bytes, this.#used);
     this.#used += bytes.length;
   }
@@ -40,9 +41,9 @@ export class ByteBatch {
   }
 
   #seal(): void {
-    if (this.#used === 0) return;
+    if (this.#open === undefined || this.#used === 0) return;
     this.#chunks.push(this.#open.subarray(0, this.#used));
-    this.#open = Buffer.allocUnsafeSlow(batchBytes);
+    this.#open = undefined;
     this.#used = 0;
   }
 }

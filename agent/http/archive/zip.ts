@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import { byteStringToBytes, isAscii } from "../../filesystems/byte-string.ts";
 import type { Timestamp } from "../../filesystems/filesystem.ts";
-import type { ByteBatch } from "./byte-batch.ts";
+import { ByteBatch } from "./byte-batch.ts";
 import { fileTypes, type ArchiveEncoder, type ArchiveEntry, type Refusal } from "./encoder.ts";
 import { zipName } from "./entry-names.ts";
 
@@ -61,7 +61,9 @@ export class ZipEncoder implements ArchiveEncoder {
   readonly storesSparse = false;
   readonly storesHardLinks = false;
   readonly #output: ByteBatch;
-  readonly #central: Buffer[] = [];
+  /** The central directory so far, in few large pieces. */
+  readonly #central = new ByteBatch();
+  #count = 0;
   #entry: OpenEntry | undefined;
 
   constructor(output: ByteBatch) {
@@ -128,15 +130,17 @@ export class ZipEncoder implements ArchiveEncoder {
       this.#output.write(localHeader(entry));
       for (const bytes of entry.gathered) this.#output.write(bytes);
     }
-    this.#central.push(centralHeader(entry));
+    this.#central.write(centralHeader(entry));
+    this.#count += 1;
     this.#entry = undefined;
   }
 
   end(): void {
     const offset = this.#output.totalBytes;
-    for (const header of this.#central) this.#output.write(header);
+    this.#central.flush();
+    for (let piece = this.#central.take(); piece !== undefined; piece = this.#central.take()) this.#output.write(piece);
     const length = this.#output.totalBytes - offset;
-    const count = this.#central.length;
+    const count = this.#count;
     if (count >= max16 || offset >= max32 || length >= max32) this.#output.write(zip64End(count, offset, length));
     const end = Buffer.alloc(22);
     end.writeUInt32LE(0x06054b50, 0);
