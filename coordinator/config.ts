@@ -17,10 +17,10 @@ const environmentSchema = z.object({
   PLUCK_BROKER_PASSWORD: optionalText,
   PLUCK_BROKER_HOST: z.string().min(1).default("127.0.0.1"),
   PLUCK_BROKER_PORT: port.default(1883),
-  PLUCK_ADMIN_TOKEN: z.string().regex(/^[A-Za-z0-9._~+/=-]{16,512}$/, "16 to 512 characters that a bearer token may have: letters, digits and . _ ~ + / = -").optional(),
+  PLUCK_ADMIN_TOKEN: z.string().regex(/^[A-Za-z0-9._~+/=-]{1,512}$/, "1 to 512 characters that a bearer token may have: letters, digits and . _ ~ + / = -").optional(),
   PLUCK_IDLE_TIMEOUT_S: z.coerce.number().int().min(1).max(31_536_000).default(3600),
   PLUCK_MOUNT_WAIT_S: z.coerce.number().min(0).max(600).default(10),
-  PLUCK_SWEEP_S: z.coerce.number().min(0.1).max(3600).default(15),
+  PLUCK_SWEEP_S: z.coerce.number().min(0.1).max(3600).optional(),
   PLUCK_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 
@@ -77,7 +77,8 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     adminToken: env.PLUCK_ADMIN_TOKEN,
     idleTimeoutS: env.PLUCK_IDLE_TIMEOUT_S,
     mountWaitS: env.PLUCK_MOUNT_WAIT_S,
-    sweepIntervalS: env.PLUCK_SWEEP_S,
+    // An idle mount ends at most a quarter late.
+    sweepIntervalS: env.PLUCK_SWEEP_S ?? Math.min(15, env.PLUCK_IDLE_TIMEOUT_S / 4),
     logLevel: env.PLUCK_LOG_LEVEL,
   };
 }

@@ -53,6 +53,7 @@ export async function startCoordinator(config: CoordinatorConfig, options: { log
     const database = await prepareDatabase(config, logger);
     started.database = database;
     const adminToken = config.adminToken ?? (await readOrMakeAdminToken(config.home));
+    if (adminToken.length < 16) logger.warn("PLUCK_ADMIN_TOKEN is shorter than 16 characters: it can be guessed");
     const broker = await openBroker(config, database, logger);
     started.broker = broker;
     const fleet = await openFleet({ broker: broker.access, db: database.db, clock: systemClock, logger });

@@ -54,6 +54,14 @@ describe("a command in flight", () => {
     expect(dropped).toEqual(["nobody waits for this reply", "nobody waits for this reply"]);
   });
 
+  it("tells the deadline by the agent's clock", () => {
+    const deadlines: number[] = [];
+    const calls = new Calls({ instance: "c1", clock: systemClock, publish: (_topic, payload) => deadlines.push(Date.parse(commandSchema.parse(JSON.parse(payload)).deadline)), clockOffsetMs: () => -3_600_000 });
+    calls.send("a", "unmount", { mount_id: "m1" }, 5000).catch(() => undefined);
+    expect(Math.abs((deadlines[0] ?? 0) - (Date.now() + 5000 - 3_600_000))).toBeLessThan(1000);
+    calls.close();
+  });
+
   it("takes no answer from another agent", async () => {
     const { calls, sent, dropped, result } = setUp();
     const answer = calls.send("a", "unmount", { mount_id: "m1" }, 5000);

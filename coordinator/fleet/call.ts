@@ -12,6 +12,8 @@ export interface CallsOptions {
   readonly instance: string;
   readonly clock: Clock;
   readonly publish: (topic: string, payload: string) => void;
+  /** How far an agent's clock is ahead of ours: deadlines are told by its clock. */
+  readonly clockOffsetMs?: (agentId: string) => number;
   readonly onDropped?: (agentId: string, why: string) => void;
 }
 
@@ -36,14 +38,14 @@ export class Calls {
 
   /** @throws PluckError agent_timeout, agent_offline when the agent leaves meanwhile, or what it answered */
   async send<N extends CommandName>(agentId: string, op: N, body: CommandBody<N>, timeoutMs: number): Promise<CommandResult<N>> {
-    const { instance, clock, publish } = this.#options;
+    const { instance, clock, publish, clockOffsetMs } = this.#options;
     const command: Command = {
       v: 1,
       // Ids in our topics and messages begin with a letter or digit; nanoid's may not.
       id: `m${nanoid()}`,
       op,
       reply_to: topics.reply(agentId, instance),
-      deadline: new Date(clock.now().getTime() + timeoutMs).toISOString(),
+      deadline: new Date(clock.now().getTime() + timeoutMs + (clockOffsetMs?.(agentId) ?? 0)).toISOString(),
       body,
     };
     const outcome = await new Promise<{ result: unknown } | { error: PluckError }>((resolve) => {

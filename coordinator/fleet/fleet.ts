@@ -54,6 +54,7 @@ export async function openFleet(options: FleetOptions): Promise<OpenFleet> {
     instance,
     clock,
     publish: (topic, payload) => connection.publish(topic, payload),
+    clockOffsetMs: (agentId) => presence.clockOffsetMs(agentId),
     onDropped: (agentId, why) => logger.debug({ agentId, why }, "dropped a reply"),
   });
   const presence = new Presence({

@@ -28,6 +28,8 @@ interface Known {
   intervalMs: number;
   /** By its own clock. */
   sentAtMs: number;
+  /** How far its clock is ahead of ours, as its last heartbeat showed. */
+  clockOffsetMs: number;
   /** When this process last learned something of it itself, by performance.now(). */
   changedAtMs: number;
 }
@@ -37,6 +39,8 @@ const minSilenceMs = 20_000;
 const missedHeartbeats = 3;
 /** An older heartbeat within this is a late one; beyond it the agent's clock was set back. */
 const lateMs = 60_000;
+/** Links live for minutes; beyond this somebody should set a clock. */
+const worryingOffsetMs = 30_000;
 /** Far above any fleet: senders make up ids at no cost. */
 const maxRemembered = 10_000;
 
@@ -54,6 +58,12 @@ export class Presence {
     return this.#known.get(agentId)?.isOnline ?? false;
   }
 
+  /** How far the agent's clock is ahead of ours; 0 while the difference may be the way of the message. */
+  clockOffsetMs(agentId: string): number {
+    const offsetMs = this.#known.get(agentId)?.clockOffsetMs ?? 0;
+    return Math.abs(offsetMs) < 2000 ? 0 : offsetMs;
+  }
+
   /** Takes over what the table says of agents that this process has not heard itself. */
   async load(): Promise<void> {
     const { db, clock } = this.#options;
@@ -62,7 +72,7 @@ export class Presence {
     for (const { id, session, online } of rows) {
       const known = this.#known.get(id);
       if (known === undefined) {
-        this.#known.set(id, { session, isOnline: online, heardAtMs: clock.now().getTime(), intervalMs: 0, sentAtMs: 0, changedAtMs: begunAtMs });
+        this.#known.set(id, { session, isOnline: online, heardAtMs: clock.now().getTime(), intervalMs: 0, sentAtMs: 0, clockOffsetMs: 0, changedAtMs: begunAtMs });
       } else if (known.isOnline !== online && known.changedAtMs < begunAtMs) {
         // Another coordinator heard what this one missed.
         known.isOnline = online;
@@ -139,7 +149,10 @@ export class Presence {
     if (!row.online) await db.update(agents).set({ online: true }).where(and(eq(agents.id, agentId), eq(agents.session, session)));
     this.#setOnline(agentId, session);
     const current = this.#known.get(agentId);
-    if (current !== undefined) current.sentAtMs = sentAtMs;
+    if (current !== undefined) Object.assign(current, { sentAtMs, clockOffsetMs: sentAtMs - heardAt.getTime() });
+    if (Math.abs(sentAtMs - heardAt.getTime()) > worryingOffsetMs) {
+      log.warn(`clock ${agentId}`, { agentId, ahead_s: Math.round((sentAtMs - heardAt.getTime()) / 1000) }, "the agent's clock differs from ours: its links may be taken for expired");
+    }
     await beforeSeen();
     await db
       .update(agents)
@@ -185,7 +198,7 @@ export class Presence {
     const heardAtMs = this.#options.clock.now().getTime();
     const known = this.#known.get(agentId);
     const isSame = known !== undefined && known.session === session;
-    this.#known.set(agentId, { session, isOnline: true, heardAtMs, intervalMs: isSame ? known.intervalMs : 0, sentAtMs: isSame ? known.sentAtMs : 0, changedAtMs: performance.now() });
+    this.#known.set(agentId, { session, isOnline: true, heardAtMs, intervalMs: isSame ? known.intervalMs : 0, sentAtMs: isSame ? known.sentAtMs : 0, clockOffsetMs: known?.clockOffsetMs ?? 0, changedAtMs: performance.now() });
     return !isSame || !known.isOnline;
   }
 
@@ -193,7 +206,7 @@ export class Presence {
     const known = this.#known.get(agentId);
     if (known !== undefined && known.session !== session) return;
     const changedAtMs = performance.now();
-    if (known === undefined) this.#known.set(agentId, { session, isOnline: false, heardAtMs: this.#options.clock.now().getTime(), intervalMs: 0, sentAtMs: 0, changedAtMs });
+    if (known === undefined) this.#known.set(agentId, { session, isOnline: false, heardAtMs: this.#options.clock.now().getTime(), intervalMs: 0, sentAtMs: 0, clockOffsetMs: 0, changedAtMs });
     else Object.assign(known, { isOnline: false, changedAtMs });
     this.#options.logger.info({ agentId, session, reason }, "agent offline");
     this.#options.onGone(agentId);

@@ -21,6 +21,8 @@ import { type AgentView, decideRepair, type Repair } from "../services/mounts/st
 
 /** Repairs of one agent that run at once: opening costs it a process each. */
 const repairWidth = 4;
+/** Repairs of one agent that are started or wait; what it makes up beyond that waits for a later heartbeat. */
+const maxUnderWay = 256;
 
 /** A mount that is lost sooner than this after it was opened, time and again, is not opened any more. */
 const quickLossMs = 60_000;
@@ -28,9 +30,10 @@ const maxQuickLosses = 10;
 
 /**
  * Writes the leases of a heartbeat and starts the repairs; these run on after it returns.
+ * @param underWay ids of this agent's repairs that run
  * @returns when the leases are written; `repairs` settles when the repairs have ended, and never throws
  */
-export async function reconcileAgent(ctx: Context, heartbeat: Heartbeat, heardAt: Date): Promise<{ readonly repairs: Promise<void> }> {
+export async function reconcileAgent(ctx: Context, heartbeat: Heartbeat, heardAt: Date, underWay: Set<string> = new Set()): Promise<{ readonly repairs: Promise<void> }> {
   const { agent_id: agentId } = heartbeat;
   const views = viewsOf(heartbeat);
   const rows = await readRows(ctx, agentId, [...views.keys()]);
@@ -43,16 +46,27 @@ export async function reconcileAgent(ctx: Context, heartbeat: Heartbeat, heardAt
     // A row of another agent's mount: here it is a stray.
     const own = row?.agentId === agentId ? row : undefined;
     const repair = decideRepair(own, views.get(id) ?? absent, heardAt, now);
-    if (repair !== "none") found.push({ id, row: own, repair, view: views.get(id) ?? absent });
+    // One that is still under way when the next heartbeat finds the same is not started twice.
+    if (repair === "none" || underWay.has(id)) continue;
+    if (underWay.size >= maxUnderWay) break;
+    underWay.add(id);
+    found.push({ id, row: own, repair, view: views.get(id) ?? absent });
   }
-  const repairs = eachOf(found, repairWidth, (each) => repairOnce(ctx, agentId, each));
+  const repairs = eachOf(found, repairWidth, async (each) => {
+    await tryRepair(ctx, agentId, each);
+    underWay.delete(each.id);
+  });
   return { repairs };
 }
 
 /** Reconciles at every heartbeat from now on. */
 export function startReconcile(ctx: Context, fleet: Pick<OpenFleet, "onHeartbeat">): void {
+  const underWay = new Map<string, Set<string>>();
   fleet.onHeartbeat(async (heartbeat, heardAt) => {
-    await reconcileAgent(ctx, heartbeat, heardAt);
+    const { agent_id: agentId } = heartbeat;
+    const own = underWay.get(agentId) ?? new Set();
+    underWay.set(agentId, own);
+    await reconcileAgent(ctx, heartbeat, heardAt, own);
   });
 }
 
@@ -94,11 +108,9 @@ async function slideLeases(ctx: Context, heartbeat: Heartbeat, heardAt: Date, ro
   await extendLeases(ctx.db, leases);
 }
 
-async function repairOnce(ctx: Context, agentId: string, found: Found): Promise<void> {
+async function tryRepair(ctx: Context, agentId: string, found: Found): Promise<void> {
   try {
-    // A repair that is still under way when the next heartbeat finds the same is not started twice.
-    const { outcome } = ctx.mounts.once(`repair:${agentId}:${found.id}`, () => repair(ctx, agentId, found));
-    await outcome;
+    await repair(ctx, agentId, found);
   } catch (error) {
     ctx.logger.warn({ err: error, agentId, mountId: found.id, repair: found.repair }, "could not repair a mount yet");
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { and, eq, inArray, ne, sql } from "drizzle-orm";
 import type { MountStatus } from "../../../shared/api.ts";
 import { PluckError } from "../../../shared/errors.ts";
@@ -6,6 +7,22 @@ import { agents, backupDisks, restoreMounts, type RestoreMountRow } from "../../
 import { type MountEvent, nextStatus } from "./state.ts";
 
 /** The only statements that change restore_mounts: compare-and-set, so that several coordinators do no harm. */
+
+/** A cluster refuses one of two statements that met on different nodes; a single node one of two that locked crosswise. */
+const conflicts = new Set(["ER_LOCK_DEADLOCK", "ER_LOCK_WAIT_TIMEOUT", "ER_CHECKREAD"]);
+const maxConflictAttempts = 5;
+
+/** Runs one statement, anew when it lost against another one: by itself it changed nothing then. */
+async function withRetry<T>(statement: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await statement();
+    } catch (error) {
+      if (attempt === maxConflictAttempts || !conflicts.has(databaseErrorCode(error) ?? "")) throw error;
+      await sleep(attempt * 10 * (1 + Math.random()));
+    }
+  }
+}
 
 /** What compare-and-set compares. */
 export interface RowVersion {
@@ -39,16 +56,18 @@ export interface NewMount {
 export async function insertMounting(db: Queries, mount: NewMount): Promise<RowVersion | undefined> {
   const { now, ...values } = mount;
   try {
-    await db.insert(restoreMounts).values({
-      ...values,
-      status: "mounting",
-      generation: 1,
-      stateChangedAt: now,
-      commandAttempts: 1,
-      createdAt: now,
-      updatedAt: now,
-      lastAccessedAt: now,
-    });
+    await withRetry(async () =>
+      await db.insert(restoreMounts).values({
+        ...values,
+        status: "mounting",
+        generation: 1,
+        stateChangedAt: now,
+        commandAttempts: 1,
+        createdAt: now,
+        updatedAt: now,
+        lastAccessedAt: now,
+      }),
+    );
     return { id: mount.id, status: "mounting", generation: 1 };
   } catch (error) {
     if (isDuplicateKey(error)) return undefined;
@@ -67,14 +86,12 @@ export async function changeRow(db: Queries, seen: RowVersion, event: MountEvent
   if (status === undefined) throw new RangeError(`a ${seen.status} mount can't be ${event}`);
   const same = and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, seen.status));
   if (status === "gone") {
-    const [result] = await db.delete(restoreMounts).where(same);
+    const [result] = await withRetry(async () => await db.delete(restoreMounts).where(same));
     return result.affectedRows === 1 ? "gone" : undefined;
   }
   const generation = seen.generation + 1;
-  const [result] = await db
-    .update(restoreMounts)
-    .set({ ...changes, status, generation, updatedAt: now, ...(status === seen.status ? {} : { stateChangedAt: now }) })
-    .where(same);
+  const values = { ...changes, status, generation, updatedAt: now, ...(status === seen.status ? {} : { stateChangedAt: now }) };
+  const [result] = await withRetry(async () => await db.update(restoreMounts).set(values).where(same));
   return result.affectedRows === 1 ? { id: seen.id, status, generation } : undefined;
 }
 
@@ -129,13 +146,14 @@ export async function extendLeases(db: Queries, leases: readonly { readonly id: 
   if (leases.length === 0) return;
   const byId = (pick: (lease: (typeof leases)[number]) => Date) =>
     sql`CASE ${restoreMounts.id} ${sql.join(leases.map((lease) => sql`WHEN ${lease.id} THEN ${toSql(pick(lease))}`), sql` `)} END`;
-  await db
+  const statement = db
     .update(restoreMounts)
     .set({
       lastAccessedAt: sql`GREATEST(${restoreMounts.lastAccessedAt}, ${byId((lease) => lease.accessedAt)})`,
       expiresAt: sql`GREATEST(${restoreMounts.expiresAt}, ${byId((lease) => lease.expiresAt)})`,
     })
     .where(and(inArray(restoreMounts.id, leases.map((lease) => lease.id)), inArray(restoreMounts.status, ["mounting", "mounted"])));
+  await withRetry(async () => await statement);
 }
 
 /** A date as a DATETIME(3) literal in UTC: inside an expression the driver doesn't know the column's type. */
