@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cached } from "../../agent/blocks/cached.ts";
-import type { FileSystem } from "../../agent/filesystems/filesystem.ts";
+import { counting } from "../../agent/blocks/counting.ts";
+import type { DirectoryEntry, FileSystem } from "../../agent/filesystems/filesystem.ts";
 import { textToByteString } from "../../agent/filesystems/byte-string.ts";
 import { fat } from "../../agent/filesystems/fat/driver.ts";
 import { requireTools, temporaryFolder } from "../tools/environment.ts";
@@ -144,6 +145,31 @@ describe("FAT volumes made by mkfs.vfat and filled by mtools", () => {
     });
   });
 
+  test("list a folder of files with a read for its contents, none for an entry", async () => {
+    const image = await makeImage("reads", 40, ["-F", "32", "-s", "1"]);
+    await copyTree(image);
+    const source = openImageSource(image);
+    try {
+      const counted = counting(source);
+      const fs = await fat.open(counted);
+      expect(counted.reads).toBeLessThanOrEqual(8);
+      const many = (await fs.lookup(fs.root, "many"))!;
+      counted.reset();
+      let entries = 0;
+      for await (const batch of fs.readDirectory(many.node)) entries += (await fs.stat(batch.map((entry) => entry.node))).length;
+      expect(entries).toBe(200);
+      // mtools lays the folder's clusters between those of its files: one read for each run of them.
+      expect(counted.reads).toBeLessThanOrEqual(Math.ceil((200 * 3 * 32) / 512) + 1);
+      counted.reset();
+      const { node } = (await fs.lookup((await fs.lookup(fs.root, "sizes"))!.node, "of 400000 bytes"))!;
+      counted.reset();
+      expect(await fs.extents(node, 0, 400_000)).toHaveLength(1);
+      expect(counted.reads).toBeLessThanOrEqual(1);
+    } finally {
+      await source.close();
+    }
+  });
+
   test("prefer the label in the root directory to the one in the boot sector, as blkid does", async () => {
     const image = await makeImage("label", 4, ["-F", "12"]);
     await execa("mlabel", ["-i", image, "::NEW LABEL"], { env: environment });
@@ -201,6 +227,41 @@ describe("damaged chains", () => {
       const listing = await walkFileSystem(fs);
       expect(listing.get("twenty")).toMatchObject({ size, error: expect.stringContaining(message) });
       expect(listing.get("twenty")!.sha256).toBeUndefined();
+    });
+  });
+
+  test("give a folder's entries up to the damage, then an entry that says so", async () => {
+    const image = await makeImage("damaged-folder", 16, ["-F", "16", "-s", "1", "-R", "1", "-f", "1"]);
+    await execa("mcopy", ["-s", "-i", image, join(tree, "many"), "::/"], { env: environment });
+    const first = await withFat(image, async (fs) => ((await fs.lookup(fs.root, "many"))!.node as { firstCluster: number }).firstCluster);
+    const handle = await open(image, "r+");
+    const entry = Buffer.alloc(2);
+    // Follow two links by hand, then send the third cluster back to the first.
+    let cluster = first;
+    for (let step = 0; step < 2; step += 1) {
+      await handle.read(entry, 0, 2, 512 + cluster * 2);
+      cluster = entry.readUInt16LE(0);
+    }
+    entry.writeUInt16LE(first);
+    await handle.write(entry, 0, 2, 512 + cluster * 2);
+    await handle.close();
+    await withFat(image, async (fs) => {
+      const { node } = (await fs.lookup(fs.root, "many"))!;
+      const names: string[] = [];
+      let last: DirectoryEntry<unknown> | undefined;
+      for await (const batch of fs.readDirectory(node)) {
+        names.push(...batch.map((found) => found.name));
+        last = batch.at(-1);
+      }
+      // Three clusters of 16 records: `.`, `..`, and three records a file; then the damage.
+      expect(names.length).toBe(Math.floor((3 * 16 - 2) / 3) + 1);
+      expect(last).toMatchObject({ name: "#damaged-directory-cluster-3", error: { code: "corrupt", message: expect.stringContaining("comes back to cluster") } });
+      expect(await fs.stat([last!.node])).toMatchObject([{ code: "corrupt" }]);
+      const lost = Array.from({ length: 200 }, (_, index) => `file number ${index}.txt`).find((name) => !names.includes(name))!;
+      await expect(fs.lookup(node, lost)).rejects.toMatchObject({ code: "corrupt" });
+      expect((await fs.lookup(node, names[0]!.toUpperCase()))?.name).toBe(names[0]);
+      const listing = await walkFileSystem(fs);
+      expect([...listing.keys()].filter((path) => path.startsWith("many/"))).toHaveLength(names.length);
     });
   });
 });

@@ -50,6 +50,11 @@ export class DirectoryParser {
     return entries;
   }
 
+  /** Drops the long name begun: its other parts lie in records that could not be read. */
+  reset(): void {
+    this.#longName.reset();
+  }
+
   #entry(bytes: Uint8Array, at: number, offset: number, long: ByteString | undefined, isDirectory: boolean): FatEntry {
     const shortName = parseShortName(bytes, at);
     const node = parseDirectoryRecord(bytes, at, offset + at, this.#fatBits);

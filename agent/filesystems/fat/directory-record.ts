@@ -13,6 +13,7 @@
 //   24     | 2    | write date      |
 //   26     | 2    | cluster, low    |
 //   28     | 4    | size            | in bytes; 0 for directories
+import type { DiskError } from "../../blocks/disk-error.ts";
 import type { FatBits } from "./boot-sector.ts";
 import { fatSeconds } from "./fat-time.ts";
 
@@ -39,6 +40,8 @@ export interface FatNode {
   readonly creationDateTime: number;
   readonly creationHundredths: number;
   readonly accessDate: number;
+  /** Set on a node that stands for records that could not be read. */
+  readonly damage?: DiskError;
 }
 
 /** @param recordOffset where the record lies on the volume, in bytes */
@@ -72,6 +75,17 @@ export const rootNode: FatNode = {
   creationHundredths: 0,
   accessDate: 0,
 };
+
+/** For errors. */
+export function describe(node: FatNode): string {
+  if (node === rootNode) return "FAT root directory";
+  return `FAT ${node.isDirectory ? "directory" : "file"} (record at byte ${node.id})`;
+}
+
+/** Stands in a listing for the part of a directory that is lost; it has no attributes, so its id is never seen. */
+export function damagedNode(damage: DiskError): FatNode {
+  return { ...rootNode, id: -1, isDirectory: false, damage };
+}
 
 function word(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8);

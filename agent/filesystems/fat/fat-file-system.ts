@@ -5,36 +5,21 @@ import type { Attributes, Details, FileExtent, FileSystem, FileSystemFacts, Time
 import { FIRST_CLUSTER, type BootSector } from "./boot-sector.ts";
 import { ClusterChain } from "./cluster-chain.ts";
 import { DirectoryParser, type FatEntry } from "./directory-parser.ts";
-import { rootNode, type FatNode } from "./directory-record.ts";
+import { DirectoryReader } from "./directory-reader.ts";
+import { damagedNode, describe, rootNode, type FatNode } from "./directory-record.ts";
 import { fatSeconds } from "./fat-time.ts";
 import type { FatTable } from "./fat-table.ts";
 
-/** Directory contents read at a time; a batch of entries each. */
-const DIRECTORY_PIECE_BYTES = 128 * 1024;
-/** Clusters of a directory followed before its first piece is given. */
-const DIRECTORY_AHEAD_CLUSTERS = 1024;
-/** 64 Ki records of 32 bytes is what systems allow; hostile chains may go on for the whole volume. */
-const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 /** Clusters of a file followed beyond what must be, so that small clusters don't cost a call each. */
 const EXTENT_AHEAD_CLUSTERS = 65_536;
 /** Extents given at a time: a caller streams them, more would only cost memory. */
 const MAX_EXTENTS = 1024;
-/** Directories whose size and link count are remembered; they cost a read of the whole directory. */
-const MAX_COUNTED_DIRECTORIES = 4096;
 /** Directories whose size is being found at the same time during one `stat`. */
 const STAT_CONCURRENCY = 32;
 
 const MODE_DIRECTORY = 0o040755;
 const MODE_FILE = 0o100755;
 const MODE_READ_ONLY_FILE = 0o100555;
-
-/** No directory but the root may do without a first cluster. */
-const ROOT_KEY = -1;
-
-interface DirectoryCounts {
-  readonly sizeBytes: number;
-  readonly directoryCount: number;
-}
 
 /** FAT as Linux's vfat mounts it by default: owner root, modes 0755 and 0555, times taken as UTC. */
 export class FatFileSystem implements FileSystem<FatNode> {
@@ -45,50 +30,62 @@ export class FatFileSystem implements FileSystem<FatNode> {
   readonly #table: FatTable;
   /** As long as somebody holds the node: a chain is followed once per open file. */
   readonly #chains = new WeakMap<FatNode, ClusterChain>();
-  /** By first cluster. */
-  readonly #counted = new Map<number, DirectoryCounts>();
+  readonly #directories: DirectoryReader;
 
   constructor(source: BlockSource, boot: BootSector, table: FatTable, facts: FileSystemFacts) {
     this.#source = source;
     this.#boot = boot;
     this.#table = table;
     this.facts = facts;
+    this.#directories = new DirectoryReader(source, boot, table);
   }
 
   async *readDirectory(directory: FatNode): AsyncGenerator<readonly FatEntry[]> {
     const parser = new DirectoryParser(this.#boot.fatBits);
-    for await (const piece of this.#directoryPieces(directory)) {
+    for await (const piece of this.#directories.pieces(directory)) {
+      if ("error" in piece) {
+        parser.reset();
+        yield [damagedEntry(piece.index, piece.error)];
+        continue;
+      }
       const entries = parser.parse(piece.bytes, piece.offset);
       if (entries.length > 0) yield entries;
     }
   }
 
-  /** Exactly first; then, as vfat does, without regard to ASCII case and trailing dots, by long or short name. */
+  /**
+   * Exactly first; then, as vfat does, without regard to ASCII case and trailing dots, by long or short name. Throws
+   * the error of a damaged directory rather than say that a name isn't there.
+   */
   async lookup(directory: FatNode, name: ByteString): Promise<FatEntry | undefined> {
     const folded = foldName(name);
     let similar: FatEntry | undefined;
+    let damage: DiskError | undefined;
     for await (const entries of this.readDirectory(directory)) {
       for (const entry of entries) {
         if (entry.name === name) return entry;
+        damage ??= entry.node.damage;
         if (similar === undefined && (isSimilar(entry.name, folded) || isSimilar(entry.shortName, folded))) similar = entry;
       }
     }
+    if (similar === undefined && damage !== undefined) throw damage;
     return similar;
   }
 
   async stat(nodes: readonly FatNode[]): Promise<(Attributes | DiskError)[]> {
-    const results = nodes.map((node) => (node.isDirectory ? undefined : this.#fileAttributes(node)));
+    const results = nodes.map((node) => node.damage ?? (node.isDirectory ? undefined : this.#fileAttributes(node)));
     // A directory's record holds neither its size nor its link count: both are counted as Linux does.
     const directories = nodes.flatMap((node, index) => (node.isDirectory ? [index] : []));
     for (let start = 0; start < directories.length; start += STAT_CONCURRENCY) {
       const some = directories.slice(start, start + STAT_CONCURRENCY);
       const found = await Promise.all(some.map((index) => this.#directoryAttributes(nodes[index]!)));
-      some.forEach((index, position) => (results[index] = found[position] as Attributes));
+      some.forEach((index, position) => (results[index] = found[position]!));
     }
     return results as (Attributes | DiskError)[];
   }
 
   async details(node: FatNode): Promise<Details> {
+    if (node.damage !== undefined) throw node.damage;
     return {
       accessedAt: node.accessDate === 0 ? undefined : timestamp(fatSeconds(node.accessDate, 0), 0, 0),
       changedAt: undefined,
@@ -102,6 +99,7 @@ export class FatFileSystem implements FileSystem<FatNode> {
   }
 
   extents(node: FatNode, offset: number, length: number): MaybePromise<FileExtent[]> {
+    if (node.damage !== undefined) throw node.damage;
     const wanted = Math.min(length, node.size - offset);
     const firstIndex = Math.floor(offset / this.#boot.clusterBytes);
     const endIndex = Math.ceil((offset + wanted) / this.#boot.clusterBytes);
@@ -142,40 +140,10 @@ export class FatFileSystem implements FileSystem<FatNode> {
   #chain(node: FatNode): ClusterChain {
     let chain = this.#chains.get(node);
     if (chain === undefined) {
-      chain = new ClusterChain(this.#table, node === rootNode ? this.#boot.rootCluster : node.firstCluster, describe(node));
+      chain = new ClusterChain(this.#table, node.firstCluster, describe(node));
       this.#chains.set(node, chain);
     }
     return chain;
-  }
-
-  /** The records of a directory with their place on the volume. */
-  async *#directoryPieces(directory: FatNode): AsyncGenerator<{ bytes: Uint8Array; offset: number }> {
-    const { clusterBytes, dataOffsetBytes, rootOffsetBytes, rootBytes, rootCluster } = this.#boot;
-    if (directory === rootNode && rootCluster === 0) {
-      yield { bytes: await this.#source.read(rootOffsetBytes, rootBytes), offset: rootOffsetBytes };
-      return;
-    }
-    if (directory !== rootNode && (directory.firstCluster === 0 || directory.firstCluster === rootCluster)) {
-      throw corrupt(describe(directory), undefined, `starts at cluster ${directory.firstCluster}, which is the root's or none`);
-    }
-    const chain = this.#chain(directory);
-    const maxClusters = Math.ceil(MAX_DIRECTORY_BYTES / clusterBytes);
-    const pieceClusters = Math.max(1, Math.floor(DIRECTORY_PIECE_BYTES / clusterBytes));
-    let index = 0;
-    for (;;) {
-      await chain.follow(Math.min(maxClusters, index + DIRECTORY_AHEAD_CLUSTERS));
-      const position = chain.runIndex(index);
-      if (position < 0) break;
-      const run = chain.runs[position]!;
-      const within = index - run.index;
-      const count = Math.min(pieceClusters, run.count - within);
-      const offset = dataOffsetBytes + (run.cluster + within - FIRST_CLUSTER) * clusterBytes;
-      yield { bytes: await this.#source.read(offset, count * clusterBytes), offset };
-      index += count;
-    }
-    // What could be read was given; the rest is lost, and that must be seen.
-    if (chain.end?.error !== undefined) throw chain.end.error;
-    if (chain.end === undefined) throw corrupt(describe(directory), undefined, `longer than ${MAX_DIRECTORY_BYTES} bytes`);
   }
 
   #fileAttributes(node: FatNode): Attributes {
@@ -187,32 +155,15 @@ export class FatFileSystem implements FileSystem<FatNode> {
     return { ...attributes, contentError: corrupt(describe(node), undefined, found) };
   }
 
+  /** What can't be counted because it is damaged leaves the rest as it is; a failed read may be tried again. */
   async #directoryAttributes(node: FatNode): Promise<Attributes | DiskError> {
     try {
-      const { sizeBytes, directoryCount } = await this.#countDirectory(node);
-      if (node === rootNode) return this.#attributes(node, "directory", sizeBytes, MODE_DIRECTORY, directoryCount + 2);
-      if (directoryCount < 2) return corrupt(describe(node), undefined, "holds no entries . and ..");
-      return this.#attributes(node, "directory", sizeBytes, MODE_DIRECTORY, directoryCount);
+      const { sizeBytes, linkCount, contentError } = await this.#directories.count(node);
+      const attributes = this.#attributes(node, "directory", sizeBytes, MODE_DIRECTORY, linkCount);
+      return contentError === undefined ? attributes : { ...attributes, contentError };
     } catch (error) {
       return toDiskError(error);
     }
-  }
-
-  async #countDirectory(node: FatNode): Promise<DirectoryCounts> {
-    const key = node === rootNode ? ROOT_KEY : node.firstCluster;
-    const known = this.#counted.get(key);
-    if (known !== undefined) return known;
-    const parser = new DirectoryParser(this.#boot.fatBits);
-    let sizeBytes = 0;
-    for await (const piece of this.#directoryPieces(node)) {
-      parser.parse(piece.bytes, piece.offset);
-      sizeBytes += piece.bytes.length;
-    }
-    const counts = { sizeBytes, directoryCount: parser.directoryCount };
-    // Simplest bound: a listing's directories are asked for together, then rarely again.
-    if (this.#counted.size >= MAX_COUNTED_DIRECTORIES) this.#counted.clear();
-    this.#counted.set(key, counts);
-    return counts;
   }
 
   #attributes(node: FatNode, type: "file" | "directory", size: number, mode: number, linkCount: number): Attributes {
@@ -233,9 +184,9 @@ export class FatFileSystem implements FileSystem<FatNode> {
   }
 }
 
-function describe(node: FatNode): string {
-  if (node === rootNode) return "FAT root directory";
-  return `FAT ${node.isDirectory ? "directory" : "file"} (record at byte ${node.id})`;
+function damagedEntry(index: number, error: DiskError): FatEntry {
+  const name = `#damaged-directory-cluster-${index}`;
+  return { name, shortName: name, node: damagedNode(error), type: undefined, error };
 }
 
 /** Two seconds, refined by up to 199 hundredths. */
