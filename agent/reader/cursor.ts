@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { PluckError } from "../../shared/errors.ts";
 import type { ByteString } from "../filesystems/byte-string.ts";
 import type { DirectoryEntry } from "../filesystems/filesystem.ts";
@@ -17,22 +16,36 @@ export interface Position {
 /** Longest cursor that is read: a path of 64 KiB in base64, with some air. */
 const maxCursorLength = 256 * 1024;
 
-/** Positions from the listed folder downwards: one for a plain listing, more inside a recursive one. */
-const cursorSchema = z.array(z.tuple([z.union([z.literal(0), z.literal(1)]), z.string(), z.number().int().nonnegative()])).min(1);
-
+/** @param positions from the listed folder downwards: one for a plain listing, more inside a recursive one */
 export function formatCursor(positions: readonly Position[]): string {
   return Buffer.from(JSON.stringify(positions.map(({ directory, name, ordinal }) => [directory ? 0 : 1, name, ordinal]))).toString("base64url");
 }
 
 /** @throws PluckError invalid_request */
 export function parseCursor(cursor: string): Position[] {
+  const positions = cursor.length > maxCursorLength ? undefined : toPositions(decode(cursor));
+  if (positions === undefined) throw new PluckError("invalid_request", "The cursor is not one that a listing gave.");
+  return positions;
+}
+
+function decode(cursor: string): unknown {
   try {
-    if (cursor.length > maxCursorLength) throw new RangeError("too long");
-    const positions = cursorSchema.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
-    return positions.map(([type, name, ordinal]) => ({ directory: type === 0, name, ordinal }));
-  } catch (error) {
-    throw new PluckError("invalid_request", "The cursor is not one that a listing gave.", { cause: error });
+    return JSON.parse(Buffer.from(cursor, "base64url").toString("utf8"));
+  } catch {
+    return undefined;
   }
+}
+
+function toPositions(value: unknown): Position[] | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const positions: Position[] = [];
+  for (const item of value as unknown[]) {
+    if (!Array.isArray(item) || item.length !== 3) return undefined;
+    const [type, name, ordinal] = item as unknown[];
+    if ((type !== 0 && type !== 1) || typeof name !== "string" || !Number.isSafeInteger(ordinal) || Number(ordinal) < 0) return undefined;
+    positions.push({ directory: type === 0, name, ordinal: Number(ordinal) });
+  }
+  return positions;
 }
 
 /** Where an entry of a folder stands. */

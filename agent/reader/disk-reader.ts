@@ -102,7 +102,10 @@ export interface ResolvedNode {
 
 export type WalkItem =
   | WalkEntry
-  /** The next bytes of the last entry, in order; the receiver owns the buffer. Together `dataLength` bytes. */
+  /**
+   * The next bytes of the last entry, in order. Together `dataLength` bytes. Nobody writes to them any
+   * more, but they may share their ArrayBuffer with other items: don't transfer it.
+   */
   | { readonly kind: "data"; readonly bytes: Uint8Array };
 
 export interface WalkEntry {
@@ -127,4 +130,6 @@ export interface WalkEntry {
   readonly dataRanges?: readonly { readonly offset: number; readonly length: number }[];
   /** It can't be read (found before any of its bytes was sent): no data follows. */
   readonly error?: NodeError;
+  /** Some of its extended attributes can't be read; its data is whole and follows all the same. */
+  readonly xattrError?: NodeError;
 }

@@ -305,6 +305,13 @@ describe("walks", () => {
     expect(byName.get("large")?.data).toBe("0123456789".repeat(30_000));
   });
 
+  test("send a file whole although its extended attributes are damaged, and say so", async () => {
+    const file = fakeFile("all of it", { xattrError: corrupt("attribute block", 4096, "checksum") });
+    const [, item] = await collect(await open({ p1: fakeFolder({ file }) }), "/p1");
+    expect(item).toMatchObject({ data: "all of it", entry: { xattrError: { code: "corrupt" } } });
+    expect(item?.entry.error).toBeUndefined();
+  });
+
   test("tell the ranges of a sparse file and send only these", async () => {
     const source = memorySource(Buffer.alloc(200_000, "d"));
     const sparse = fakeFile("", {

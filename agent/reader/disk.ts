@@ -22,7 +22,7 @@ import { type NodePlace, resolvePath } from "./resolve.ts";
 import { walkFolder } from "./walk.ts";
 
 /** Metadata of the disk kept in memory. */
-const cacheBytes = 64 * 1024 * 1024;
+const cacheBytes = 32 * 1024 * 1024;
 /** A volume that takes longer to open is listed as unreadable; a journal of 1 GiB is replayed in a few seconds. */
 const volumeOpenTimeoutMs = 60_000;
 /** More volumes than this are not opened, only told of. */

@@ -25,6 +25,7 @@ export interface FakeNode {
   contentError?: DiskError;
   size?: number | bigint;
   xattrs: Map<ByteString, Uint8Array>;
+  xattrError?: DiskError;
 }
 
 let lastId = 1;
@@ -85,7 +86,7 @@ export class FakeFileSystem implements FileSystem<FakeNode> {
   }
 
   async details(node: FakeNode): Promise<Details> {
-    return { accessedAt: undefined, changedAt: undefined, createdAt: undefined, xattrs: node.xattrs };
+    return { accessedAt: undefined, changedAt: undefined, createdAt: undefined, xattrs: node.xattrs, ...(node.xattrError === undefined ? {} : { xattrError: node.xattrError }) };
   }
 
   async readLink(node: FakeNode): Promise<ByteString> {

@@ -14,7 +14,7 @@ export interface PackedGroup {
   readonly cost: number;
 }
 
-type Rest = Partial<Pick<WalkEntry, "symlinkTarget" | "hardLinkOf" | "xattrs" | "dataRanges" | "error" | "size">>;
+type Rest = Partial<Pick<WalkEntry, "symlinkTarget" | "hardLinkOf" | "xattrs" | "dataRanges" | "error" | "xattrError" | "size">>;
 
 /** An entry costs about this much memory on its way. */
 const entryCost = 512;
@@ -22,16 +22,16 @@ const noXattrs: WalkEntry["xattrs"] = [];
 
 const packing: Packing<WalkEntry, Rest> = {
   extra: ({ dataLength, deviceMajor, deviceMinor }) => [dataLength, deviceMajor, deviceMinor],
-  rest: ({ symlinkTarget, hardLinkOf, xattrs, dataRanges, error, size }) => {
-    const isCommon =
-      symlinkTarget === undefined && hardLinkOf === undefined && xattrs.length === 0 && dataRanges === undefined && error === undefined && typeof size === "number";
-    if (isCommon) return undefined;
+  rest: ({ symlinkTarget, hardLinkOf, xattrs, dataRanges, error, xattrError, size }) => {
+    const isPlain = symlinkTarget === undefined && hardLinkOf === undefined && xattrs.length === 0 && dataRanges === undefined;
+    if (isPlain && error === undefined && xattrError === undefined && typeof size === "number") return undefined;
     return {
       ...(symlinkTarget === undefined ? {} : { symlinkTarget }),
       ...(hardLinkOf === undefined ? {} : { hardLinkOf }),
       ...(xattrs.length === 0 ? {} : { xattrs }),
       ...(dataRanges === undefined ? {} : { dataRanges }),
       ...(error === undefined ? {} : { error }),
+      ...(xattrError === undefined ? {} : { xattrError }),
       ...(typeof size === "number" ? {} : { size }),
     };
   },

@@ -35,7 +35,7 @@ test("a group of a walk crosses unchanged, its bytes with their entries", () => 
     { ...entry, path: ["b"], type: "other", deviceMajor: 4095, deviceMinor: 1_048_575, dataLength: 0 },
     { ...entry, path: ["c", "d"], type: "file", hardLinkOf: ["a"], dataLength: 0 },
     { ...entry, path: ["c", "e"], type: "file", size: 2n ** 62n, error: { code: "io_error", detail: "y" }, dataLength: 0 },
-    { ...entry, path: ["c", "f"], type: "file", xattrs: [["user.x", new Uint8Array([1, 2])]], dataRanges: [{ offset: 65_536, length: 5 }] },
+    { ...entry, path: ["c", "f"], type: "file", xattrs: [["user.x", new Uint8Array([1, 2])]], dataRanges: [{ offset: 65_536, length: 5 }], xattrError: { code: "corrupt", detail: "z" } },
     bytes("fghij"),
   ];
   expect([...unpackGroup(across(packGroup(group)))]).toEqual(group);

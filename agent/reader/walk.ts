@@ -10,7 +10,7 @@ import { statEntries } from "./listing.ts";
 import { modifiedAt, ownXattrs, statMany } from "./node.ts";
 import type { OpenVolume } from "./open-volume.ts";
 import type { ReadBudget } from "./read-budget.ts";
-import { toNodeError, toReaderError } from "./reader-error.ts";
+import { toNodeError } from "./reader-error.ts";
 import { type NodePlace, resolvePath } from "./resolve.ts";
 import { readSmallFile, smallFileBytes } from "./small-file.ts";
 import { findDataRanges } from "./sparse.ts";
@@ -231,10 +231,7 @@ async function prepare(visit: Visit, path: readonly ByteString[], attributes: At
   }
 }
 
-interface Extra {
-  readonly xattrs: WalkEntry["xattrs"];
-  readonly error?: NodeError;
-}
+type Extra = Pick<WalkEntry, "xattrs" | "error" | "xattrError">;
 
 async function readXattrs(fileSystem: FileSystem, node: unknown, problem: DiskError | undefined): Promise<Extra> {
   const error = problem === undefined ? {} : { error: toNodeError(problem, "entry") };
@@ -242,9 +239,9 @@ async function readXattrs(fileSystem: FileSystem, node: unknown, problem: DiskEr
     const details = await fileSystem.details(node);
     const xattrs = details.xattrs.size === 0 ? noXattrs : ownXattrs(details);
     if (details.xattrError === undefined) return { xattrs, ...error };
-    return { xattrs, error: toNodeError(problem ?? details.xattrError, "extended attributes") };
+    return { xattrs, ...error, xattrError: toNodeError(details.xattrError, "extended attributes") };
   } catch (cause) {
-    return { xattrs: noXattrs, error: toNodeError(problem ?? toReaderError(cause, "details"), "details") };
+    return { xattrs: noXattrs, ...error, xattrError: toNodeError(cause, "extended attributes") };
   }
 }
 
@@ -265,6 +262,7 @@ function describe(path: readonly ByteString[], attributes: Attributes, extra: Ex
     xattrs: extra.xattrs,
     dataLength: 0,
     ...(extra.error === undefined ? {} : { error: extra.error }),
+    ...(extra.xattrError === undefined ? {} : { xattrError: extra.xattrError }),
   };
 }
 

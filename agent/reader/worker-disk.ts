@@ -9,7 +9,7 @@ import { watchWorker, type WatchdogOptions } from "./watchdog.ts";
 
 /** Heap of one reader: what its bounded caches and a folder of a few million entries take. */
 const maxHeapMb = 512;
-const maxYoungHeapMb = 32;
+const maxYoungHeapMb = 16;
 /** Parsers don't recurse over disk data; this is Node's default, named. */
 const stackMb = 4;
 
