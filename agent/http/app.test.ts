@@ -293,6 +293,7 @@ it("metrics name no path, user or token", async () => {
   expect(text).toContain("pluck_agent_sent_bytes_total 20");
   expect(text).toContain('pluck_agent_transfers_total{operation="download",outcome="complete"} 1');
   expect(text).toContain("pluck_agent_open_mounts 1");
+  expect(text).toContain("pluck_agent_nbd_errors_total 1");
   expect(text).not.toMatch(/hello|script|tester|p1/);
   expect(await (await app.request("/healthz")).json()).toEqual({ status: "ok" });
 });

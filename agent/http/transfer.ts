@@ -60,6 +60,8 @@ class Transfer {
   readonly #onMountEnded = (): void => this.#breakOff(this.#context.mount.ended.reason);
   readonly #onClose = (): void => this.#closed();
   #usedFirst = false;
+  /** From then on nobody else hears of its errors. */
+  #hasBegun = false;
   /** Handed to the response so far, and what of it the socket has asked beyond. */
   #givenBytes = 0;
   #sentBytes = 0;
@@ -80,7 +82,9 @@ class Transfer {
     try {
       this.#context.mount.ended.throwIfAborted();
       const ended = new Promise<never>((_, reject) => (this.#fail = reject));
-      return await Promise.race([this.#supply.next(), ended]);
+      const chunk = await Promise.race([this.#supply.next(), ended]);
+      this.#hasBegun = true;
+      return chunk;
     } catch (error) {
       this.#over(outcomeOf(error), error);
       throw error;
@@ -163,7 +167,7 @@ class Transfer {
     else this.#supply.cancel(cause instanceof Error ? cause : new Error(outcome));
     this.#endLease();
     metrics.transfers.inc({ operation, outcome });
-    if (outcome === "io_error") metrics.nbdErrors.inc();
+    if (outcome === "io_error" && this.#hasBegun) metrics.nbdErrors.inc();
     report({
       id: randomUUID(),
       at: new Date().toISOString(),
