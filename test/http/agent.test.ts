@@ -10,7 +10,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startAgent, type RunningAgent } from "../../agent/agent.ts";
 import { parseAgentConfig } from "../../agent/config.ts";
-import { listingSchema } from "../../shared/api.ts";
+import { fileInfoSchema, listingSchema } from "../../shared/api.ts";
 import { agentRoutes, linkUrl, openLinkSigner, signLink, type AgentRoute, type ArchiveFormat, type LinkSigner } from "../../shared/link.ts";
 import { agentEventsSchema, agentStatusSchema, commandResults, heartbeatSchema, replySchema, topics, type AgentStatus, type Heartbeat, type Reply } from "../../shared/messages.ts";
 import { requireTools, temporaryFolder } from "../tools/environment.ts";
@@ -101,6 +101,13 @@ describe("what it serves", () => {
     const big = Buffer.from(await (await fetch(await link("download", "/disk/big.bin"))).arrayBuffer());
     expect(big.equals(await readFile(join(home, "tree/big.bin")))).toBe(true);
 
+    expect(fileInfoSchema.parse(await (await fetch(await link("file-info", "/disk/etc/hosts"))).json())).toMatchObject({ path: "/disk/etc/hosts", size: 20, hard_links: 2, mode: "0644" });
+    for (const [path, shown] of [["/", "/"], ["/disk", "/disk"], ["/disk/etc/localtime", "/disk/etc/localtime"]] as const) {
+      expect(fileInfoSchema.parse(await (await fetch(await link("file-info", path))).json()).path).toBe(shown);
+    }
+    const ranged = await fetch(await link("download", "/disk/big.bin"), { headers: { Range: "bytes=5-9,-3" } });
+    expect([ranged.status, Number(ranged.headers.get("content-length"))]).toEqual([206, (await ranged.arrayBuffer()).byteLength]);
+
     const zip = join(home, "etc.zip");
     await execa("curl", ["-sSf", "-o", zip, await link("download", "/disk/etc")]);
     await execa("unzip", ["-tq", zip]);
@@ -113,6 +120,15 @@ describe("what it serves", () => {
       await execa("diff", ["-r", "--no-dereference", "--exclude=lost+found", join(home, "tree"), join(target, "disk")]);
       await rm(target, { recursive: true });
     }
+  });
+
+  it("packs the whole disk from / with its volumes as folders, in strict mode", async () => {
+    const file = join(home, "all.tar");
+    await execa("curl", ["-sSf", "-o", file, await link("archive", "/", "tar")]);
+    const { stdout } = await execa("tar", ["-tf", file]);
+    expect(stdout.split("\n").slice(0, 2)).toEqual(["disk/", "disk/etc/"]);
+    const { stdout: headers } = await execa("curl", ["-sSfI", await link("archive", "/", "tar")]);
+    expect(headers).toMatch(/^content-disposition: attachment; filename=m1.tar\r?$/im);
   });
 
   it("reports each transfer to the audit trail, and its mounts in heartbeats", async () => {
