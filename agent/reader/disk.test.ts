@@ -312,6 +312,18 @@ describe("walks", () => {
     expect(item?.entry.error).toBeUndefined();
   });
 
+  test("a further name of a file that can't be read is an error as well, not a link to nothing", async () => {
+    const broken = fakeFile("", { linkCount: 2, readError: corrupt("map", 3, "x"), size: 100 });
+    const large = fakeFile("", { linkCount: 2, readError: corrupt("map", 4, "x"), size: 1_000_000 });
+    const items = await collect(await open({ p1: fakeFolder({ a: broken, b: broken, c: large, d: large }) }), "/p1");
+    expect(items.slice(1).map(({ entry }) => [entry.path[0], entry.error?.code, entry.hardLinkOf])).toEqual(["a", "b", "c", "d"].map((name) => [name, "corrupt", undefined]));
+    // A damaged name doesn't cost the file's other name its bytes.
+    const sound = fakeFile("sound", { linkCount: 2 });
+    const folder = fakeFolder();
+    folder.entries = [fakeEntry("bad", sound, { error: corrupt("entry", 1, "x") }), fakeEntry("good", sound)];
+    expect((await collect(await open({ p1: folder }), "/p1"))[2]).toMatchObject({ data: "sound", entry: { path: ["good"] } });
+  });
+
   test("tell the ranges of a sparse file and send only these", async () => {
     const source = memorySource(Buffer.alloc(200_000, "d"));
     const sparse = fakeFile("", {

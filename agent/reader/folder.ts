@@ -4,6 +4,7 @@ import type { ByteString } from "../filesystems/byte-string.ts";
 import type { DirectoryEntry, FileSystem, NodeType } from "../filesystems/filesystem.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { statMany } from "./node.ts";
+import type { ReadableVolume } from "./open-volume.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
 
 /** All entries of one folder in listing order: directories first, then the bytes of the name. */
@@ -27,13 +28,18 @@ const statBatch = 2048;
 /** The name of the entry that stands for what could not be read, so that a folder that broke off half-way never looks complete. */
 export const restOfFolder: ByteString = "(the rest of this folder can't be read)";
 
+/** Tells a folder from all others of the disk. */
+export function folderKey(volume: ReadableVolume, id: number | string): string {
+  return `${volume.name}\0${id}`;
+}
+
 /** Reads folders whole and keeps the last ones, up to a bound in bytes. */
 export class FolderCache {
   readonly #kept = new LRUCache<string, Folder>({ maxSize: keptFolderBytes, sizeCalculation: (folder) => folder.costBytes });
   readonly #reading = new Map<string, Promise<Folder>>();
 
   /**
-   * @param key tells this folder from all others of the disk
+   * @param key from folderKey
    * @param reading for messages: "folder /p2/etc"
    * @throws PluckError when nothing of it can be read
    */

@@ -5,7 +5,7 @@ import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import { findPosition, formatCursor, parseCursor, positionOf } from "./cursor.ts";
 import type { ListedNode, ListPage, ListRequest } from "./disk-reader.ts";
-import { type Folder, FolderCache } from "./folder.ts";
+import { type Folder, type FolderCache, folderKey } from "./folder.ts";
 import { statMany, toListedNode, volumeNode } from "./node.ts";
 import type { OpenVolume, ReadableVolume } from "./open-volume.ts";
 import { toNodeError } from "./reader-error.ts";
@@ -49,10 +49,6 @@ export async function openFolder(folders: FolderCache, place: NodePlace): Promis
   const path = formatGuestPath(place.path);
   if (place.attributes.type !== "directory") throw new PluckError("not_a_directory", `${path} is not a folder.`);
   return folders.read(folderKey(place.volume, place.attributes.id), place.volume.fileSystem, place.node, `folder ${path}`);
-}
-
-export function folderKey(volume: ReadableVolume, id: number | string): string {
-  return `${volume.name}\0${id}`;
 }
 
 /** "/" has few entries, so it comes in pages only when asked for tiny ones. */

@@ -85,7 +85,7 @@ export async function* walkFolder(context: WalkContext, request: PathRequest, si
     if (batch === undefined) return;
     const prepared = await batch.prepared;
     bytesAhead -= batch.bytesAhead;
-    yield* give(prepared, context.budget, signal);
+    yield* give(prepared, links, context.budget, signal);
   }
 }
 
@@ -101,17 +101,21 @@ async function takeVisits(traversal: Traversal): Promise<Visit[]> {
 }
 
 /** Groups small items; a large file's bytes go one chunk a group. */
-async function* give(prepared: readonly Prepared[], budget: ReadBudget, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
+async function* give(prepared: readonly Prepared[], links: HardLinks, budget: ReadBudget, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
   let group: WalkItem[] = [];
   for (const { entry, bytes, content } of prepared) {
     if (content === undefined) {
-      group.push(entry);
+      group.push(links.checked(entry));
       if (bytes !== undefined && bytes.length > 0) group.push({ kind: "data", bytes });
       continue;
     }
     if (group.length > 0) yield group;
     group = [];
-    yield* giveLarge(entry, content, budget, signal);
+    for await (const items of giveLarge(entry, content, budget, signal)) {
+      const [first] = items;
+      if (first?.kind === "entry") links.checked(first);
+      yield items;
+    }
   }
   if (group.length > 0) yield group;
 }
@@ -166,7 +170,7 @@ async function beginBatch(visits: readonly Visit[], depth: number, links: HardLi
       const type = visit.kind === "volume" ? "directory" : (visit.entry.type ?? "other");
       return { entry: { ...noAttributes(path, type), error: toNodeError(attributes, "entry") } };
     }
-    const target = visit.kind === "volume" ? undefined : links.targetOf(visit.volume.name, attributes, path);
+    const target = visit.kind === "volume" || visit.entry.error !== undefined ? undefined : links.targetOf(visit.volume.name, attributes, path);
     if (target !== undefined) return { entry: { ...describe(path, attributes, { xattrs: [] }), hardLinkOf: target } };
     if (attributes.type === "file" && attributes.size <= smallFileBytes) bytesAhead += Number(attributes.size);
     return prepare(visit, path, attributes);
@@ -274,6 +278,8 @@ function noAttributes(path: readonly ByteString[], type: WalkEntry["type"]): Wal
 /** The first name of each file that has several. */
 class HardLinks {
   readonly #first = new Map<string, { readonly path: readonly ByteString[]; left: number }>();
+  /** Why files could not be given, by their first name. */
+  readonly #failed = new Map<string, NodeError>();
 
   /** The path already given for this file; undefined when this is its first. */
   targetOf(volume: ByteString, attributes: Attributes, path: readonly ByteString[]): readonly ByteString[] | undefined {
@@ -287,5 +293,17 @@ class HardLinks {
     known.left -= 1;
     if (known.left === 0) this.#first.delete(key);
     return known.path;
+  }
+
+  /** The entry; a further name of a file that could not be given can't be read either. */
+  checked(entry: WalkEntry): WalkEntry {
+    if (entry.hardLinkOf !== undefined) {
+      const error = this.#failed.get(entry.hardLinkOf.join("/"));
+      if (error === undefined) return entry;
+      const { hardLinkOf: _, ...rest } = entry;
+      return { ...rest, error };
+    }
+    if (entry.error !== undefined && entry.type === "file" && this.#failed.size < maxRememberedLinks) this.#failed.set(entry.path.join("/"), entry.error);
+    return entry;
   }
 }

@@ -31,6 +31,7 @@ export class ReaderWorker {
   readonly #stopWatching: () => void;
   #nextId = 1;
   #opening: string | undefined;
+  #isReady = false;
   #closed = false;
 
   /** @param entry the worker's module */
@@ -120,14 +121,20 @@ export class ReaderWorker {
   }
 
   #receive(message: Exclude<FromWorker, { kind: "pong" }>): void {
-    if (message.kind === "ready") this.#ready.resolve();
-    else if (message.kind === "opening") this.#opening = message.volume;
+    if (message.kind === "ready") {
+      this.#isReady = true;
+      this.#ready.resolve();
+    } else if (message.kind === "opening") this.#opening = message.volume;
     else this.#waiting.get(message.id)?.receive(message);
   }
 
   #lose(reason: string): void {
     if (this.#lost.signal.aborted) return;
-    this.#fail(new PluckError("corrupt", `The reader of this disk ${reason}; something on the disk leads it astray.`));
+    this.#fail(
+      this.#isReady
+        ? new PluckError("corrupt", `The reader of this disk ${reason}; something on the disk leads it astray.`)
+        : new PluckError("internal", `A reader worker could not be started: it ${reason}.`),
+    );
     void this.#worker.terminate();
   }
 
