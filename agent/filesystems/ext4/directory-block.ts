@@ -31,6 +31,8 @@ const smallestEntryBytes = 12;
 const tailSizeBytes = 12;
 const tailFileType = 0xde;
 const rootInode = 2;
+/** The node of an entry that stands for damage. */
+export const noInode = 0;
 /** Bytes of hash after the name in directories that are both encrypted and casefolded. */
 const storedHashBytes = 8;
 
@@ -65,7 +67,7 @@ export function parseDirectoryBlock(
 
 /** An entry that stands for what a damaged part of a directory may have held. */
 export function damagedBlock(position: number, error: DiskError): DirectoryEntry<number> {
-  return { name: `#damaged-directory-block-${position}`, node: 0, type: undefined, error };
+  return { name: `#damaged-directory-block-${position}`, node: noInode, type: undefined, error };
 }
 
 /** @param from where in `block` the entries begin */

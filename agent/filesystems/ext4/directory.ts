@@ -4,7 +4,7 @@ import type { DirectoryEntry } from "../filesystem.ts";
 import { hole, type BlockRun } from "./block-runs.ts";
 import { foldCase } from "./casefold.ts";
 import type { Contents } from "./contents.ts";
-import { damagedBlock, parseDirectoryBlock, parseEntries, type DirectoryFormat } from "./directory-block.ts";
+import { damagedBlock, noInode, parseDirectoryBlock, parseEntries, type DirectoryFormat } from "./directory-block.ts";
 import type { DirectoryChange, FastCommitChanges } from "./fast-commit-changes.ts";
 import { gather } from "./gather.ts";
 import { inodeFlags } from "./inode.ts";
@@ -12,6 +12,9 @@ import { readInlineParts } from "./inline-data.ts";
 
 /** Directory blocks fetched together: their reads go out at once, and their entries make one batch. */
 const windowBytes = 512 * 1024;
+
+/** Damaged places listed one by one; a directory with more of them is given up. */
+const maxDamagedBlocks = 4096;
 
 /** An inline directory begins with the number of its parent. */
 const inlineParentBytes = 4;
@@ -42,6 +45,7 @@ async function* readStoredEntries(contents: Contents, format: DirectoryFormat): 
   const windows = readWindows(contents, format);
   let next = windows.next();
   next.catch(ignore);
+  let damagedBlocks = 0;
   for (;;) {
     const window = await next;
     if (window.done === true) return;
@@ -51,8 +55,12 @@ async function* readStoredEntries(contents: Contents, format: DirectoryFormat): 
     for (const piece of window.value) {
       if (piece.error !== undefined) entries.push(damagedBlock(piece.block, piece.error));
       else parseDirectoryBlock(format, piece.bytes, piece.block, piece.offsetBytes, entries);
+      if (entries.at(-1)?.node === noInode) damagedBlocks++;
     }
     if (entries.length > 0) yield entries;
+    if (damagedBlocks > maxDamagedBlocks) {
+      throw corrupt(`ext4 directory inode ${format.directory.number}`, format.directory.offsetBytes, `more than ${maxDamagedBlocks} damaged blocks`);
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 import { DiskError } from "../../blocks/disk-error.ts";
+import type { ByteString } from "../byte-string.ts";
 import { hole } from "./block-runs.ts";
-import { findEntry } from "./directory.ts";
+import { foldCase } from "./casefold.ts";
+import { readEntries } from "./directory.ts";
 import { ExtentPainter } from "./extent-painter.ts";
 import type { DirectoryChange } from "./fast-commit-changes.ts";
 import type { Parts } from "./filesystem.ts";
@@ -10,7 +12,7 @@ import type { FastCommitTag } from "./jbd2/fast-commit-tags.ts";
 const generationOffset = 0x64;
 const linkCountOffset = 0x1a;
 const endOfLogicalBlocks = 2 ** 32 - 1;
-/** A file in more pieces than this is more than any fast commit area could describe anew. */
+/** Pieces of all files changed, as they were before: memory for a hundred megabytes of them. */
 const maxBaseExtents = 4_000_000;
 
 /**
@@ -34,9 +36,26 @@ export async function applyFastCommits(tags: readonly FastCommitTag[], parts: Pa
   await replay.finish();
 }
 
+interface DirectoryNames {
+  readonly folds: boolean;
+  /** By name, or by folded name. */
+  readonly entries: Map<ByteString, { readonly name: ByteString; readonly node: number }>;
+}
+
+function toKey(names: DirectoryNames, name: ByteString): ByteString {
+  return names.folds ? (foldCase(name) ?? name) : name;
+}
+
+function isValidName(name: ByteString): boolean {
+  return name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0");
+}
+
 class Replay {
   readonly #parts: Parts;
   readonly #painters = new Map<number, ExtentPainter>();
+  /** Of each directory touched: its names, read once. A fast commit area can hold tens of thousands of changes. */
+  readonly #names = new Map<number, DirectoryNames>();
+  #baseExtentsLeft = maxBaseExtents;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -79,7 +98,9 @@ class Replay {
     const painter = new ExtentPainter();
     this.#painters.set(inode.number, painter);
     if ((inode.flags & inodeFlags.inlineData) !== 0) return painter;
-    for (const run of await this.#parts.contents.mapAll(inode, 0, endOfLogicalBlocks, maxBaseExtents)) {
+    const runs = await this.#parts.contents.mapAll(inode, 0, endOfLogicalBlocks, this.#baseExtentsLeft);
+    this.#baseExtentsLeft -= runs.length;
+    for (const run of runs) {
       if (run.physical !== hole) painter.paint(run.logical, run.logical + run.count, run.physical);
     }
     return painter;
@@ -90,6 +111,7 @@ class Replay {
     if (inode === undefined) return;
     if (inode.type === "directory") {
       this.#parts.changes.directories.set(number, { created: true, removed: new Set(), added: new Map() });
+      this.#names.set(number, { folds: (inode.flags & inodeFlags.casefold) !== 0, entries: new Map() });
     }
     await this.#addEntry(parent, inode, name);
     this.#setLinkCount(inode, () => 1);
@@ -105,34 +127,47 @@ class Replay {
     const inode = await this.#find(number);
     const directory = await this.#find(parent);
     if (inode === undefined || directory?.type !== "directory") return;
-    const entry = await this.#lookup(directory, name);
+    const names = await this.#namesOf(directory);
+    const entry = names.entries.get(toKey(names, name));
     if (entry === undefined) return;
     // Renamed over in the meantime: then the name stays, but the link is gone all the same.
     if (entry.node === number) {
       const change = this.#directoryChange(parent);
       change.added.delete(entry.name);
       change.removed.add(entry.name);
+      names.entries.delete(toKey(names, name));
     }
     this.#setLinkCount(inode, (count) => Math.max(0, count - 1));
     if (inode.bytes.readUInt16LE(linkCountOffset) <= 1) {
       // Deleted: the blocks are given back, and a later life of the inode begins without any.
       this.#painters.set(number, new ExtentPainter());
       this.#parts.changes.directories.delete(number);
+      this.#names.delete(number);
     }
   }
 
   async #addEntry(parent: number, inode: Inode, name: string): Promise<boolean> {
     const directory = await this.#find(parent);
-    if (directory?.type !== "directory") return false;
+    if (directory?.type !== "directory" || !isValidName(name)) return false;
     // It may have reached the disk before the crash, or an earlier replay may have.
-    if ((await this.#lookup(directory, name)) !== undefined) return false;
+    const names = await this.#namesOf(directory);
+    if (names.entries.has(toKey(names, name))) return false;
+    names.entries.set(toKey(names, name), { name, node: inode.number });
     this.#directoryChange(parent).added.set(name, { inode: inode.number, type: toNodeType(inode.mode) });
     return true;
   }
 
-  #lookup(directory: Inode, name: string) {
+  async #namesOf(directory: Inode): Promise<DirectoryNames> {
+    let names = this.#names.get(directory.number);
+    if (names !== undefined) return names;
+    names = { folds: (directory.flags & inodeFlags.casefold) !== 0, entries: new Map() };
     const { superblock, contents, changes } = this.#parts;
-    return findEntry(contents, { superblock, directory, showEncryptedName: undefined, encryptedNameError: undefined }, changes, name);
+    const format = { superblock, directory, showEncryptedName: undefined, encryptedNameError: undefined };
+    for await (const batch of readEntries(contents, format, changes)) {
+      for (const { name, node } of batch) names.entries.set(toKey(names, name), { name, node });
+    }
+    this.#names.set(directory.number, names);
+    return names;
   }
 
   #directoryChange(number: number): DirectoryChange {

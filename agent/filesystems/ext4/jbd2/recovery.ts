@@ -1,7 +1,7 @@
 // What Linux does with a journal when it mounts a filesystem that wasn't unmounted, in memory: find
 // where the log ends, collect what was revoked, then let each logged block take its place.
 // Source: Linux fs/jbd2/recovery.c, whose three passes and verdicts these are.
-import { corrupt, type DiskError } from "../../../blocks/disk-error.ts";
+import { corrupt, unsupported, type DiskError } from "../../../blocks/disk-error.ts";
 import type { OverlayBlock } from "../../../blocks/overlay.ts";
 import { crc32BeUpdate } from "./crc32-be.ts";
 import {
@@ -9,6 +9,9 @@ import {
 } from "./journal-blocks.ts";
 import { journalMagic, type JournalSuperblock } from "./journal-superblock.ts";
 import type { LogReader } from "./log-reader.ts";
+
+/** Blocks that one replay may put in their places: a journal of sixteen gigabytes, at 4 KiB a block. Each costs memory. */
+const maxLoggedBlocks = 4_000_000;
 
 const headOfEscaped = Uint8Array.of(0xc0, 0x3b, 0x39, 0x98);
 
@@ -21,6 +24,8 @@ interface LoggedBlock {
 interface Scan {
   readonly descriptors: LoggedBlock[];
   readonly revokes: LoggedBlock[];
+  /** Every block number that some descriptor names. */
+  readonly logged: ReadonlySet<number>;
   /** The first transaction that isn't whole: the log ends before it. */
   readonly endSequence: number;
 }
@@ -57,6 +62,7 @@ function isAtOrAfter(left: number, right: number): boolean {
 async function scanLog(log: LogReader, journal: JournalSuperblock): Promise<Scan> {
   const descriptors: LoggedBlock[] = [];
   const revokes: LoggedBlock[] = [];
+  const logged = new Set<number>();
   let sequence = journal.firstSequence;
   let position = journal.startBlock;
   let endSequence: number | undefined;
@@ -74,7 +80,10 @@ async function scanLog(log: LogReader, journal: JournalSuperblock): Promise<Scan
       // Blocks of an older life of the journal may look like this one's: the commit time will tell.
       if (!tailChecksumMatches(block, journal)) checksumFailed = true;
       descriptors.push({ block: here, sequence });
-      const count = parseBlockTags(block, journal).length;
+      const tags = parseBlockTags(block, journal);
+      const count = tags.length;
+      for (const tag of tags) logged.add(tag.blockNumber);
+      if (logged.size > maxLoggedBlocks) throw unsupported(`jbd2 journal that logs more than ${maxLoggedBlocks} blocks`);
       left -= count;
       if (journal.commitChecksums && !checksumFailed && endSequence === undefined && left >= 0) {
         transactionChecksum = crc32BeUpdate(transactionChecksum, block);
@@ -115,7 +124,7 @@ async function scanLog(log: LogReader, journal: JournalSuperblock): Promise<Scan
   }
   endSequence ??= sequence;
   const isWhole = (logged: LoggedBlock) => !isAtOrAfter(logged.sequence, endSequence);
-  return { descriptors: descriptors.filter(isWhole), revokes: revokes.filter(isWhole), endSequence };
+  return { descriptors: descriptors.filter(isWhole), revokes: revokes.filter(isWhole), logged, endSequence };
 }
 
 /** By block: the last transaction that revoked it. What was logged up to that one must not be replayed. */
@@ -123,6 +132,8 @@ async function collectRevoked(log: LogReader, journal: JournalSuperblock, scan: 
   const revoked = new Map<number, number>();
   for (const { block, sequence } of scan.revokes) {
     for (const blockNumber of parseRevokedBlocks(await log.read(block), journal, log.offsetOf(block))) {
+      // Journals of machines that delete much revoke millions of blocks; only those that are logged matter.
+      if (!scan.logged.has(blockNumber)) continue;
       const known = revoked.get(blockNumber);
       if (known === undefined || isAtOrAfter(sequence, known)) revoked.set(blockNumber, sequence);
     }
