@@ -65,6 +65,10 @@ export function crc32cUpdate(register: number, bytes: Uint8Array, start = 0, end
         tables[1792 + (c & 0xff)]! ^ tables[1536 + ((c >>> 8) & 0xff)]! ^ tables[1280 + ((c >>> 16) & 0xff)]! ^ tables[1024 + (c >>> 24)]! ^
         tables[768 + (d & 0xff)]! ^ tables[512 + ((d >>> 8) & 0xff)]! ^ tables[256 + ((d >>> 16) & 0xff)]! ^ tables[d >>> 24]!;
     }
+    for (; at + 4 <= end; at += 4, word++) {
+      const a = crc ^ words[word]!;
+      crc = tables[768 + (a & 0xff)]! ^ tables[512 + ((a >>> 8) & 0xff)]! ^ tables[256 + ((a >>> 16) & 0xff)]! ^ tables[a >>> 24]!;
+    }
   }
   while (at < end) crc = (crc >>> 8) ^ tables[(crc ^ bytes[at++]!) & 0xff]!;
   return crc >>> 0;

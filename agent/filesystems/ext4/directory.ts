@@ -13,6 +13,9 @@ import { readInlineParts } from "./inline-data.ts";
 /** Directory blocks fetched together: their reads go out at once, and their entries make one batch. */
 const windowBytes = 512 * 1024;
 
+/** Four times what a directory without large_dir can have, some hundred million names. */
+const maxDirectoryBlocks = 4 * 1024 * 1024;
+
 /** Damaged places listed one by one; a directory with more of them is given up. */
 const maxDamagedBlocks = 4096;
 
@@ -82,8 +85,7 @@ async function* readWindows(contents: Contents, format: DirectoryFormat): AsyncG
   const { directory, superblock } = format;
   const size = superblock.blockSizeBytes;
   const blockCount = Math.ceil(Number(directory.size) / size);
-  // Bounded: a directory can't have more blocks than the filesystem.
-  let budget = superblock.blockCount;
+  let budget = Math.min(superblock.blockCount, maxDirectoryBlocks);
   const perWindow = Math.max(1, windowBytes / size);
   for (let position = 0; position < blockCount; ) {
     const pieces: Piece[] = [];
@@ -119,7 +121,7 @@ async function* readWindows(contents: Contents, format: DirectoryFormat): AsyncG
       }
     }
     budget -= pieces.length;
-    if (budget < 0) throw corrupt(`ext4 directory inode ${directory.number}`, directory.offsetBytes, "more blocks than the filesystem has");
+    if (budget < 0) throw corrupt(`ext4 directory inode ${directory.number}`, directory.offsetBytes, "more blocks than the filesystem or any directory has");
     const read = await gather(contents.source, wanted);
     read.forEach((bytes, i) => {
       const index = wanted[i]!.piece;
