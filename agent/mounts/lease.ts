@@ -1,6 +1,14 @@
 import type { DiskReader } from "../reader/disk-reader.ts";
 import type { OpenMount, OpenRequest } from "./open-mount.ts";
 
+/** What changes while a mount is open. */
+interface Access {
+  jwks: OpenMount["jwks"];
+  webOrigin: string | null;
+  lastAccessedAt: Date;
+  transfers: number;
+}
+
 /** One mount from the moment its slot is taken until the slot is given back. */
 export class Lease {
   readonly mountId: string;
@@ -10,10 +18,7 @@ export class Lease {
   readonly #ended = new AbortController();
   /** What has to be closed, the last opened first. */
   readonly #closers: (() => Promise<void>)[] = [];
-  #jwks: OpenMount["jwks"];
-  #webOrigin: string | null;
-  #lastAccessedAt: Date;
-  #transfers = 0;
+  readonly #access: Access;
   #mount: OpenMount | undefined;
   #opened: Promise<OpenMount> | undefined;
   #ending: Promise<void> | undefined;
@@ -22,10 +27,8 @@ export class Lease {
     this.mountId = request.mountId;
     this.qcow2Path = request.qcow2Path;
     this.nbdDevice = nbdDevice;
-    this.#jwks = request.jwks;
-    this.#webOrigin = request.webOrigin;
     this.#now = now;
-    this.#lastAccessedAt = now();
+    this.#access = { jwks: request.jwks, webOrigin: request.webOrigin, lastAccessedAt: now(), transfers: 0 };
   }
 
   /** The mount when it is open and not ending. */
@@ -55,8 +58,8 @@ export class Lease {
 
   /** New keys and another origin take the place of the old ones. */
   allow(jwks: OpenMount["jwks"], webOrigin: string | null): void {
-    this.#jwks = jwks;
-    this.#webOrigin = webOrigin;
+    this.#access.jwks = jwks;
+    this.#access.webOrigin = webOrigin;
   }
 
   onClose(close: () => Promise<void>): void {
@@ -80,7 +83,7 @@ export class Lease {
   }
 
   #toMount(reader: DiskReader): OpenMount {
-    const lease = this;
+    const access = this.#access;
     return {
       mountId: this.mountId,
       nbdDevice: this.nbdDevice,
@@ -88,34 +91,34 @@ export class Lease {
       reader,
       ended: this.#ended.signal,
       get jwks() {
-        return lease.#jwks;
+        return access.jwks;
       },
       get webOrigin() {
-        return lease.#webOrigin;
+        return access.webOrigin;
       },
       get lastAccessedAt() {
-        return lease.#lastAccessedAt;
+        return access.lastAccessedAt;
       },
       get transfers() {
-        return lease.#transfers;
+        return access.transfers;
       },
-      touch: () => lease.#touch(),
-      beginTransfer: () => lease.#beginTransfer(),
+      touch: () => this.#touch(),
+      beginTransfer: () => this.#beginTransfer(),
     };
   }
 
   #touch(): void {
-    this.#lastAccessedAt = this.#now();
+    this.#access.lastAccessedAt = this.#now();
   }
 
   #beginTransfer(): () => void {
     this.#touch();
-    this.#transfers += 1;
+    this.#access.transfers += 1;
     let over = false;
     return () => {
       if (over) return;
       over = true;
-      this.#transfers -= 1;
+      this.#access.transfers -= 1;
       this.#touch();
     };
   }

@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
 import type { BlockSource } from "../blocks/block-source.ts";
 import { cached } from "../blocks/cached.ts";
-import { DiskError } from "../blocks/disk-error.ts";
-import { textToByteString } from "../filesystems/byte-string.ts";
-import type { FileSystem, FileSystemFacts } from "../filesystems/filesystem.ts";
+import type { FileSystem } from "../filesystems/filesystem.ts";
 import { scanVolumes } from "../volumes/scan.ts";
 import type { Volume } from "../volumes/volume.ts";
 import { PluckError } from "../../shared/errors.ts";
@@ -14,8 +12,8 @@ import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathReques
 import { FolderCache } from "./folder.ts";
 import { listFolder } from "./listing.ts";
 import { modifiedAt, ownXattrs, toListedNode, volumeNode } from "./node.ts";
-import { openFileSystem, recogniseType } from "./open-file-system.ts";
-import type { OpenVolume } from "./open-volume.ts";
+import { openFileSystem } from "./open-file-system.ts";
+import { type OpenVolume, openVolume } from "./open-volume.ts";
 import { ReadBudget } from "./read-budget.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
 import { type NodePlace, resolvePath } from "./resolve.ts";
@@ -23,10 +21,6 @@ import { walkFolder } from "./walk.ts";
 
 /** Metadata of the disk kept in memory. */
 const cacheBytes = 32 * 1024 * 1024;
-/** A volume that takes longer to open is listed as unreadable; a journal of 1 GiB is replayed in a few seconds. */
-const volumeOpenTimeoutMs = 60_000;
-/** More volumes than this are not opened, only told of. */
-const maxVolumes = 512;
 
 export interface OpenDiskOptions {
   /** Changes when the disk's contents change: part of every ETag. */
@@ -73,69 +67,6 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
     }
   }
   return new LocalDisk(source.sizeBytes, volumes, options.diskId);
-}
-
-async function openVolume(
-  volume: Volume,
-  index: number,
-  open: (source: BlockSource) => Promise<FileSystem>,
-  skipped: NodeError | undefined,
-): Promise<OpenVolume> {
-  const name = textToByteString(volume.name);
-  const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
-    return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type } };
-  };
-  // Both a source and an error: it can be read, but its table contradicts itself.
-  const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
-  if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
-  if (skipped !== undefined) return unreadable(skipped);
-  if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
-  try {
-    const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
-    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark) };
-  } catch (error) {
-    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), await recogniseType(volume.source));
-  }
-}
-
-async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DiskError("io_error", `opening it took longer than ${timeoutMs / 1000} s`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: NodeError | undefined): VolumeSummary {
-  const { partition } = volume;
-  return {
-    name: volume.name,
-    path: formatGuestPath([textToByteString(volume.name)]),
-    kind: volume.kind,
-    size_bytes: volume.sizeBytes,
-    filesystem_type: facts?.type ?? null,
-    label: facts?.label ?? null,
-    uuid: facts?.uuid ?? null,
-    used_bytes: facts?.usedBytes ?? null,
-    state: facts?.state ?? null,
-    partition:
-      partition === undefined
-        ? null
-        : {
-            number: partition.number,
-            table: partition.table,
-            type: partition.type,
-            uuid: partition.uuid ?? null,
-            label: partition.label ?? null,
-            start_bytes: partition.startBytes,
-          },
-    readable: facts !== undefined,
-    error: error ?? null,
-  };
 }
 
 class LocalDisk implements OpenDisk {

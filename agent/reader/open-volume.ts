@@ -1,7 +1,18 @@
-import type { FileSystem } from "../filesystems/filesystem.ts";
-import type { ByteString } from "../filesystems/byte-string.ts";
+import type { BlockSource } from "../blocks/block-source.ts";
+import { DiskError } from "../blocks/disk-error.ts";
+import { type ByteString, textToByteString } from "../filesystems/byte-string.ts";
+import type { FileSystem, FileSystemFacts } from "../filesystems/filesystem.ts";
+import type { Volume } from "../volumes/volume.ts";
+import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { NodeError } from "./disk-reader.ts";
+import { recogniseType } from "./open-file-system.ts";
+import { toNodeError } from "./reader-error.ts";
+
+/** A volume that takes longer to open is listed as unreadable; a journal of 1 GiB is replayed in a few seconds. */
+const volumeOpenTimeoutMs = 60_000;
+/** More volumes than this are not opened, only told of. */
+const maxVolumes = 512;
 
 /** A volume of an open disk. */
 export type OpenVolume = ReadableVolume | UnreadableVolume;
@@ -20,4 +31,68 @@ export interface UnreadableVolume {
   readonly name: ByteString;
   readonly error: NodeError;
   readonly summary: VolumeSummary;
+}
+
+/** Opens the filesystem of a volume; whatever goes wrong becomes the volume's error. @param index its place on the disk */
+export async function openVolume(
+  volume: Volume,
+  index: number,
+  open: (source: BlockSource) => Promise<FileSystem>,
+  skipped: NodeError | undefined,
+): Promise<OpenVolume> {
+  const name = textToByteString(volume.name);
+  const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
+    return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type } };
+  };
+  // Both a source and an error: it can be read, but its table contradicts itself.
+  const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
+  if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
+  if (skipped !== undefined) return unreadable(skipped);
+  if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
+  try {
+    const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
+    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark) };
+  } catch (error) {
+    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), await recogniseType(volume.source));
+  }
+}
+
+async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DiskError("io_error", `opening it took longer than ${timeoutMs / 1000} s`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: NodeError | undefined): VolumeSummary {
+  const { partition } = volume;
+  return {
+    name: volume.name,
+    path: formatGuestPath([textToByteString(volume.name)]),
+    kind: volume.kind,
+    size_bytes: volume.sizeBytes,
+    filesystem_type: facts?.type ?? null,
+    label: facts?.label ?? null,
+    uuid: facts?.uuid ?? null,
+    used_bytes: facts?.usedBytes ?? null,
+    state: facts?.state ?? null,
+    partition:
+      partition === undefined
+        ? null
+        : {
+            number: partition.number,
+            table: partition.table,
+            type: partition.type,
+            uuid: partition.uuid ?? null,
+            label: partition.label ?? null,
+            start_bytes: partition.startBytes,
+          },
+    readable: facts !== undefined,
+    error: error ?? null,
+  };
 }

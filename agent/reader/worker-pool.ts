@@ -1,8 +1,9 @@
 import { PluckError } from "../../shared/errors.ts";
 import type { NodeError } from "./disk-reader.ts";
 import type { OpenDiskRequest } from "./protocol.ts";
+import { ReaderWorker } from "./reader-worker.ts";
 import type { WatchdogOptions } from "./watchdog.ts";
-import { ReaderWorker, type WorkerDisk } from "./worker-disk.ts";
+import { WorkerDisk } from "./worker-disk.ts";
 
 export interface WorkerPoolOptions {
   /** Workers kept started, so that opening a disk doesn't wait for one; default 1. */
@@ -48,7 +49,7 @@ export class WorkerPool {
       const onAbort = () => void worker.close();
       signal?.addEventListener("abort", onAbort, { once: true });
       try {
-        return await worker.open({ ...request, oneByOne: attempt > 0, skip });
+        return new WorkerDisk(worker, await worker.open({ ...request, oneByOne: attempt > 0, skip }));
       } catch (error) {
         const lost = worker.lost.aborted && !worker.closed;
         await worker.close();
