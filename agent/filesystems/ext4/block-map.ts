@@ -8,7 +8,7 @@ import { asBuffer } from "../byte-string.ts";
 import { hole, pushRun, type BlockRun } from "./block-runs.ts";
 import { isValidBlockRange } from "./extent-node.ts";
 import { iBlockOffset, type Inode } from "./inode.ts";
-import { NodeCache } from "./node-cache.ts";
+import { NodeCache } from "../node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
 const directBlocks = 12;

@@ -6,7 +6,7 @@ import { foldCase } from "./casefold.ts";
 import type { Contents } from "./contents.ts";
 import { damagedBlock, noInode, parseDirectoryBlock, parseEntries, type DirectoryFormat } from "./directory-block.ts";
 import type { DirectoryChange, FastCommitChanges } from "./fast-commit-changes.ts";
-import { gather } from "./gather.ts";
+import { gather } from "../gather.ts";
 import { inodeFlags } from "./inode.ts";
 import { readInlineParts } from "./inline-data.ts";
 

@@ -8,7 +8,7 @@ import {
   checkExtentNode, checkExtentRoot, extentTailOffset, isLeaf, parseExtentNode, type ExtentLeaf, type ExtentNode,
 } from "./extent-node.ts";
 import { iBlockOffset, type Inode } from "./inode.ts";
-import { NodeCache } from "./node-cache.ts";
+import { NodeCache } from "../node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Logical block numbers are 32 bits. */

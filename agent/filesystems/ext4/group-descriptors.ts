@@ -14,7 +14,7 @@ import { corrupt } from "../../blocks/disk-error.ts";
 import { chain } from "../../blocks/maybe-promise.ts";
 import { asBuffer } from "../byte-string.ts";
 import { crc16Update } from "./crc16.ts";
-import { NodeCache } from "./node-cache.ts";
+import { NodeCache } from "../node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
 export interface GroupDescriptor {

@@ -7,7 +7,7 @@ import type { FastCommitChanges } from "./fast-commit-changes.ts";
 import type { GroupDescriptors } from "./group-descriptors.ts";
 import { findInodeError, findModeError, inodeFlags, parseAttributes, parseInode, type Inode } from "./inode.ts";
 import { readInlineContents } from "./inline-data.ts";
-import { NodeCache } from "./node-cache.ts";
+import { NodeCache } from "../node-cache.ts";
 import type { Superblock } from "./superblock.ts";
 
 const rootInode = 2;

@@ -1,5 +1,5 @@
-import type { BlockSource } from "../../blocks/block-source.ts";
-import { DiskError, toDiskError } from "../../blocks/disk-error.ts";
+import type { BlockSource } from "../blocks/block-source.ts";
+import { DiskError, toDiskError } from "../blocks/disk-error.ts";
 
 /** Reading over a gap this wide costs less than another request. */
 const maxGapBytes = 32 * 1024;
