@@ -57,22 +57,20 @@ async function start(): Promise<void> {
   const site = await chooseSite(config);
   const isDemo = site.repositoryId === "demo";
 
-  const demo = isDemo ? prepareDemo(site, logger) : Promise.resolve();
-  // Awaited below; a failure in between must not count as unhandled.
-  demo.catch(() => undefined);
   const coordinator = await startCoordinator(config, { logger });
   running.coordinator = coordinator;
   stopping.signal.throwIfAborted();
   const password = randomBytes(24).toString("base64url");
   await coordinator.ensureAgent({ id: localAgentId, repositoryId: site.repositoryId, repositoryName: site.repositoryName, password });
-  await demo;
+  if (isDemo) await prepareDemo(site, logger);
   stopping.signal.throwIfAborted();
 
+  const agentStartedAt = new Date();
   running.agent = runAgent(agentEnvironment(config, coordinator, site, password), logger);
   const tokenFile = join(home.path, "admin-token");
   const token = config.adminToken ?? (await readIfThere(tokenFile))?.trim() ?? "";
   const api = apiClient(coordinator.url, token);
-  await waitUntilOnline(api, agentOnlineTimeoutMs, stopping.signal);
+  await waitUntilOnline(api, agentStartedAt, agentOnlineTimeoutMs, stopping.signal);
   if (isDemo) await registerDemo(api, home.path);
   else {
     const { registered, already_known, problems } = await scanRepository(api, site);

@@ -18,7 +18,7 @@ export function runAgent(environment: Record<string, string>, logger: Logger): A
   const projectFolder = join(import.meta.dirname, "../..");
   // However this process ends, the kernel tells the agent to stop.
   const dieWithUs = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "TERM"] : [];
-  const [program = "", ...parameters] = [...dieWithUs, process.execPath, join(projectFolder, "agent/main.ts")];
+  const command = [...dieWithUs, process.execPath, join(projectFolder, "agent/main.ts")];
   const stopped = new AbortController();
   let kill: (signal: NodeJS.Signals) => void = () => undefined;
 
@@ -26,7 +26,7 @@ export function runAgent(environment: Record<string, string>, logger: Logger): A
     let pauseMs = firstPauseMs;
     while (!stopped.signal.aborted) {
       const begunAt = Date.now();
-      const child = execa(program, parameters, {
+      const child = execa(command[0] ?? "", command.slice(1), {
         cwd: projectFolder,
         env: environment,
         extendEnv: false,

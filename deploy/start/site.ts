@@ -14,13 +14,16 @@ export interface Site {
 
 export const localAgentId = "local";
 
-/** @throws StartError when that takes longer than `timeoutMs` */
-export async function waitUntilOnline(api: ApiClient, timeoutMs: number, signal: AbortSignal): Promise<void> {
+/**
+ * Waits until the agent was heard after `since`: after a crash the table may still call an earlier one online.
+ * @throws StartError when that takes longer than `timeoutMs`
+ */
+export async function waitUntilOnline(api: ApiClient, since: Date, timeoutMs: number, signal: AbortSignal): Promise<void> {
   for (const end = Date.now() + timeoutMs; ; ) {
-    const { agents } = (await api.call<{ agents: { id: string; online: boolean }[] }>("GET", "/agents")).body;
-    if (agents.some(({ id, online }) => id === localAgentId && online)) return;
+    const { agents } = (await api.call<{ agents: { id: string; online: boolean; last_seen_at: string | null }[] }>("GET", "/agents")).body;
+    if (agents.some(({ id, online, last_seen_at }) => id === localAgentId && online && new Date(last_seen_at ?? 0) >= since)) return;
     if (Date.now() > end) throw new StartError(`the local agent did not come online within ${timeoutMs / 1000} s; its log is above`);
-    await sleep(25, undefined, { signal });
+    await sleep(100, undefined, { signal });
   }
 }
 
