@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, statfsSync, utimesSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -27,7 +27,12 @@ describeAsRoot("ext2, ext3 and ext4 as Linux mounts them", () => {
     test(variant.name, async () => {
       const image = join(folder, `${index}.img`);
       await makeFilledImage(image, variant);
-      const expected = await withLoopMount(image, { type: "ext4" }, (directory) => walkKernelMount(directory));
+      let usedBytes = 0;
+      const expected = await withLoopMount(image, { type: "ext4" }, (directory) => {
+        const { blocks, bfree, bsize } = statfsSync(directory);
+        usedBytes = (blocks - bfree) * bsize;
+        return walkKernelMount(directory);
+      });
       const source = openImageSource(image);
       try {
         const fs = await ext4.open(cached(source));
@@ -35,6 +40,7 @@ describeAsRoot("ext2, ext3 and ext4 as Linux mounts them", () => {
         expect(compareListings(expected, actual)).toEqual([]);
         expect(actual.size).toBeGreaterThan(700);
         expect(fs.facts).toMatchObject({ type: variant.type, label: "pluck test", uuid: testUuid, state: "clean", blockSizeBytes: variant.blockSizeBytes });
+        expect(fs.facts.usedBytes).toBe(usedBytes);
         const { stdout } = await execa("blkid", ["-p", "-s", "TYPE", "-o", "value", image]);
         expect(fs.facts.type).toBe(stdout.trim());
       } finally {

@@ -73,6 +73,7 @@ async function readSuperblock(source: BlockSource): Promise<Superblock> {
   return parseSuperblock(await source.read(superblockOffsetBytes, superblockSizeBytes), source.sizeBytes);
 }
 
+/** As df counts: without the filesystem's own structures, as far as the superblock tells. */
 async function countUsedBytes(superblock: Superblock, groups: GroupDescriptors): Promise<number> {
   let freeClusters = superblock.freeClusterCount;
   if (groups.descriptorBlockCount <= maxDescriptorBlocksCounted) {
@@ -81,6 +82,7 @@ async function countUsedBytes(superblock: Superblock, groups: GroupDescriptors):
       for (const descriptor of await groups.block(block)) freeClusters += descriptor.freeClusters;
     }
   }
-  const used = superblock.blockCount * superblock.blockSizeBytes - freeClusters * superblock.clusterSizeBytes;
+  const unavailable = (freeClusters + superblock.overheadClusterCount) * superblock.clusterSizeBytes;
+  const used = superblock.blockCount * superblock.blockSizeBytes - unavailable;
   return Math.max(0, used);
 }

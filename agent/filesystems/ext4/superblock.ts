@@ -32,6 +32,7 @@
 // 0x160  | 4    | s_flags                 | 1: signed directory hash, 2: unsigned
 // 0x175  | 1    | s_checksum_type         | 1: crc32c
 // 0x240  | 4    | s_usr_quota_inum        | and s_grp_quota_inum
+// 0x248  | 4    | s_overhead_clusters     | clusters of the filesystem's own structures; 0: not computed
 // 0x24c  | 8    | s_backup_bgs            | the groups with a superblock copy, with sparse_super2
 // 0x26c  | 4    | s_prj_quota_inum        |
 // 0x270  | 4    | s_checksum_seed         | with csum_seed
@@ -57,6 +58,7 @@ export interface Superblock {
   readonly blockCount: number;
   /** In clusters. */
   readonly freeClusterCount: number;
+  readonly overheadClusterCount: number;
   readonly firstDataBlock: number;
   readonly blockSizeBytes: number;
   readonly clusterSizeBytes: number;
@@ -207,6 +209,7 @@ export function parseSuperblock(bytes: Uint8Array, volumeSizeBytes: number): Sup
     inodeCount,
     blockCount,
     freeClusterCount: word(0xc) + (is64 ? word(0x158) * 2 ** 32 : 0),
+    overheadClusterCount: word(0x248),
     firstDataBlock,
     blockSizeBytes,
     clusterSizeBytes,
