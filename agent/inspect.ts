@@ -60,4 +60,8 @@ const request = parseRequest(process.argv.slice(2));
 if (request === undefined) {
   process.stderr.write(`${usage}\n`);
   process.exitCode = 2;
-} else process.exitCode = await run(request);
+} else {
+  const code = await run(request);
+  // Nothing is left to wait for but timers that no longer matter.
+  process.stdout.write("", () => process.exit(code));
+}

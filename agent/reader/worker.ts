@@ -1,5 +1,6 @@
 // The entry of a reader's worker thread: one thread a disk, which it reaches through NBD and nothing else.
 import { parentPort } from "node:worker_threads";
+import { memorySource } from "../blocks/memory-source.ts";
 import { openNbd } from "../nbd/nbd-source.ts";
 import { openDisk } from "./disk.ts";
 import { serveDisk } from "./serve.ts";
@@ -10,3 +11,7 @@ serveDisk(parentPort, async ({ socketPath, diskId, oneByOne, skip }, onOpening) 
   const source = await openNbd({ socketPath });
   return openDisk(source, { diskId, skip: new Map(skip), ...(oneByOne ? { onOpening } : {}) });
 });
+
+// A spare worker has time: looking for volumes once, on an empty disk, has the code compiled when a real one comes
+// (measured: 10 ms the first time, 1 ms after).
+await openDisk(memorySource(new Uint8Array(1024 * 1024)), { diskId: "" });
