@@ -18,6 +18,7 @@ export interface ConnectionOptions {
   readonly onReady?: () => void;
   readonly logger: Logger;
   readonly reconnectMs?: number;
+  readonly subscribeTimeoutMs?: number;
 }
 
 export interface Connection {
@@ -32,6 +33,8 @@ export interface Connection {
 
 const keepaliveS = 15;
 const connectTimeoutMs = 10_000;
+/** The client itself would wait for ever for the answer. */
+const subscribeTimeoutMs = 10_000;
 
 export function openConnection(options: ConnectionOptions): Connection {
   const { logger } = options;
@@ -56,13 +59,14 @@ export function openConnection(options: ConnectionOptions): Connection {
   });
 
   client.on("connect", () => {
+    const { stream } = client as unknown as { stream: { setNoDelay?: (on: boolean) => void; destroy: () => void } };
     // The client sets no TCP_NODELAY: with Nagle's algorithm each exchange would take 40 ms.
-    const { stream } = client as unknown as { stream: { setNoDelay?: (on: boolean) => void } };
     stream.setNoDelay?.(true);
     subscribe().catch((error: unknown) => {
       if (closed) return;
       logger.error({ err: error, filters: options.filters }, "could not subscribe at the broker; connecting anew");
-      client.reconnect();
+      // The client reconnects by itself when its socket ends; a reconnect beside that would make two.
+      stream.destroy();
     });
   });
   client.on("close", () => {
@@ -76,7 +80,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   });
 
   async function subscribe(): Promise<void> {
-    const granted = await client.subscribeAsync([...options.filters], { qos: 1 });
+    const granted = await within(options.subscribeTimeoutMs ?? subscribeTimeoutMs, client.subscribeAsync([...options.filters], { qos: 1 }));
     const refused = granted.filter(({ qos }) => qos === 128).map(({ topic }) => topic);
     if (refused.length > 0) throw new Error(`the broker refused the subscription to ${refused.join(", ")}`);
     ready = true;
@@ -114,4 +118,12 @@ export function openConnection(options: ConnectionOptions): Connection {
       await new Promise<void>((resolve) => client.end(true, () => resolve()));
     },
   };
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+  });
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

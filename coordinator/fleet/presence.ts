@@ -47,8 +47,8 @@ const maxRemembered = 10_000;
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #known = new Map<string, Known>();
-  /** The last status of each registered agent, for when the database was away as it came. */
-  readonly #lastStatus = new Map<string, AgentStatus>();
+  /** Announcements that could not be written, because the database was away as they came. */
+  readonly #unwritten = new Map<string, AgentStatus>();
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -89,8 +89,8 @@ export class Presence {
   async status(status: AgentStatus): Promise<void> {
     const { db, clock, logger } = this.#options;
     const { agent_id: agentId, session } = status;
-    if (this.#lastStatus.size >= maxRemembered) this.#lastStatus.clear();
-    this.#lastStatus.set(agentId, status);
+    if (this.#unwritten.size >= maxRemembered) this.#unwritten.clear();
+    if (status.state === "online") this.#unwritten.set(agentId, status);
     if ((await this.#findExpected(agentId, status.repository_id)) === undefined) return;
     if (status.state === "offline") {
       const [result] = await db.update(agents).set({ online: false }).where(and(eq(agents.id, agentId), eq(agents.session, session)));
@@ -114,6 +114,7 @@ export class Presence {
         lastSeenAt: sql`COALESCE(${agents.lastSeenAt}, ${now.toISOString().slice(0, 23).replace("T", " ")})`,
       })
       .where(eq(agents.id, agentId));
+    this.#unwritten.delete(agentId);
     const isNews = this.#setOnline(agentId, session);
     if (isNews) logger.info({ agentId, session, version: status.version }, "agent online");
     this.#options.onBack(agentId);
@@ -130,8 +131,8 @@ export class Presence {
     let row = await this.#findExpected(agentId, undefined);
     if (row !== undefined && row.session !== session) {
       // Only a status tells which repository the agent serves; until it was accepted its mounts are not ours.
-      const status = this.#lastStatus.get(agentId);
-      if (status?.session !== session || status.state !== "online") return log.warn(`session ${agentId}`, { agentId, session }, "ignored a heartbeat: the agent has not announced this session");
+      const status = this.#unwritten.get(agentId);
+      if (status?.session !== session) return log.warn(`session ${agentId}`, { agentId, session }, "ignored a heartbeat: the agent has not announced this session");
       await this.status(status);
       row = await this.#findExpected(agentId, undefined);
       if (row?.session !== session) return;
