@@ -117,27 +117,21 @@ export async function markOpened(
 
 /** Takes an agent's slot from every other row that names it. */
 async function takeSlot(db: Queries, agentId: string, nbdDevice: string, exceptId: string, now: Date): Promise<void> {
-  await db
-    .update(restoreMounts)
-    .set({ nbdDevice: null, updatedAt: now })
-    .where(and(eq(restoreMounts.agentId, agentId), eq(restoreMounts.nbdDevice, nbdDevice), ne(restoreMounts.id, exceptId)));
+  const others = and(eq(restoreMounts.agentId, agentId), eq(restoreMounts.nbdDevice, nbdDevice), ne(restoreMounts.id, exceptId));
+  await withRetry(async () => await db.update(restoreMounts).set({ nbdDevice: null, updatedAt: now }).where(others));
 }
 
 /** The agent says that an open mount has this slot. */
 export async function adoptSlot(db: Queries, seen: RowVersion, agentId: string, nbdDevice: string, now: Date): Promise<void> {
   await takeSlot(db, agentId, nbdDevice, seen.id, now);
-  await db
-    .update(restoreMounts)
-    .set({ nbdDevice, updatedAt: now })
-    .where(and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, "mounted")));
+  const same = and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, "mounted"));
+  await withRetry(async () => await db.update(restoreMounts).set({ nbdDevice, updatedAt: now }).where(same));
 }
 
 /** Moves the deadline of a command that is still under way. */
 export async function renewClaim(db: Queries, seen: RowVersion, commandDeadline: Date): Promise<boolean> {
-  const [result] = await db
-    .update(restoreMounts)
-    .set({ commandDeadline })
-    .where(and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, seen.status)));
+  const same = and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, seen.status));
+  const [result] = await withRetry(async () => await db.update(restoreMounts).set({ commandDeadline }).where(same));
   return result.affectedRows === 1;
 }
 
