@@ -71,7 +71,7 @@ describe("after kill -9", () => {
 
   it("of the agent: the mount is open again under the same id, with one qemu-nbd", async () => {
     const mount = await system.mount(backupId, 1);
-    await killed("agent/main.ts");
+    await killed("agent/main.ts", system.home);
     await settled(mount);
     await eventually("one qemu-nbd", async () => (await processesWith("qemu-nbd", system.home)).length === 1);
     const { body } = await system.api("GET", "/restore/resources");
@@ -80,7 +80,7 @@ describe("after kill -9", () => {
 
   it("of the agent while it opens: the row is neither stuck nor lost", async () => {
     const asked = system.api("POST", "/restore/mount", { backup_id: backupId, disk_index: 0 });
-    await killed("agent/main.ts");
+    await killed("agent/main.ts", system.home);
     await asked;
     const mount = await eventually("disk 0 can be mounted", async () => {
       const reply = await system.api("POST", "/restore/mount", { backup_id: backupId, disk_index: 0 });
