@@ -1,7 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { PluckError, toErrorBody } from "../../shared/errors.ts";
 import type { OpenDisk } from "./disk.ts";
-import { packPage } from "./pack-page.ts";
 import { packGroup } from "./pack-walk.ts";
 import type { FromWorker, OpenDiskRequest, OpenedDisk, ToWorker } from "./protocol.ts";
 import { streamCreditBytes } from "./protocol.ts";
@@ -49,7 +48,7 @@ class DiskServer {
       case "call":
         return void this.#answer(message.id, async () => {
           const disk = this.#opened();
-          if (message.method === "list") return packPage(await disk.list(message.request));
+          if (message.method === "list") return disk.list(message.request);
           return message.method === "info" ? disk.info(message.request) : disk.resolve(message.request);
         });
       case "read":
@@ -62,9 +61,8 @@ class DiskServer {
       case "walk":
         return void this.#stream(message.id, (signal) => this.#opened().walkGroups(message.request, signal), (items) => {
           const group = packGroup(items);
-          const { cost, bytes, data, entries } = group;
-          this.send({ kind: "group", id: message.id, group }, [bytes.buffer, data.buffer, entries.numbers.buffer] as ArrayBuffer[]);
-          return cost;
+          this.send({ kind: "group", id: message.id, group }, [group.bytes.buffer as ArrayBuffer]);
+          return group.cost;
         });
       case "credit": {
         const stream = this.#streams.get(message.id);

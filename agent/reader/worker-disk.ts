@@ -1,7 +1,6 @@
 import { fromErrorBody, type PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
-import { type PackedPage, unpackPage } from "./pack-page.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { OpenedDisk, ToWorker } from "./protocol.ts";
 import type { ReaderWorker } from "./reader-worker.ts";
@@ -19,7 +18,7 @@ export class WorkerDisk implements DiskReader {
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    return unpackPage((await this.worker.call((id) => ({ kind: "call", id, method: "list", request }))) as PackedPage);
+    return (await this.worker.call((id) => ({ kind: "call", id, method: "list", request }))) as ListPage;
   }
 
   async info(request: PathRequest): Promise<NodeInfo> {
