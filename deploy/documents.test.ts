@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { errorCodes } from "../shared/errors.ts";
 
@@ -26,6 +27,13 @@ describe("docs/errors.md", () => {
     expect(section).toMatch(new RegExp(`^${status}\\b`));
     expect(section).toContain("**Cause:**");
     expect(section).toContain("**Do:**");
+  });
+});
+
+describe("docs/api.md", () => {
+  it("carries the reference of the schemas as they are (npm run docs:api)", async () => {
+    const { exitCode, stderr } = await execa(process.execPath, [join(projectFolder, "deploy/docs/generate-api.ts"), "--check"], { reject: false });
+    expect([exitCode, stderr]).toEqual([0, ""]);
   });
 });
 

@@ -109,6 +109,8 @@ function agentEnvironment(config: CoordinatorConfig, coordinator: Coordinator, s
   );
   const isOwnBroker = config.brokerUrl === undefined;
   return {
+    // On one machine a heartbeat costs nothing, and what it tells is known sooner.
+    PLUCK_HEARTBEAT_S: "1",
     ...Object.fromEntries(passedOn),
     PLUCK_HOME: config.home,
     PLUCK_AGENT_ID: localAgentId,

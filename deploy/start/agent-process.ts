@@ -18,7 +18,8 @@ export function runAgent(environment: Record<string, string>, logger: Logger): A
   const projectFolder = join(import.meta.dirname, "../..");
   // However this process ends, the kernel tells the agent to stop.
   const dieWithUs = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "TERM"] : [];
-  const command = [...dieWithUs, process.execPath, join(projectFolder, "agent/main.ts")];
+  // The last argument is for people: it shows in `ps` which Pluck this agent belongs to.
+  const command = [...dieWithUs, process.execPath, join(projectFolder, "agent/main.ts"), `PLUCK_HOME=${environment["PLUCK_HOME"] ?? ""}`];
   const stopped = new AbortController();
   let kill: (signal: NodeJS.Signals) => void = () => undefined;
 
