@@ -3,6 +3,7 @@ import { connect, type MqttClient } from "mqtt";
 import type { Logger } from "pino";
 import { PluckError } from "../../shared/errors.ts";
 import { topics, type AgentEvent, type AgentStatus, type Heartbeat } from "../../shared/messages.ts";
+import { within } from "../../shared/within.ts";
 import type { OpenMounts } from "../mounts/open-mount.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -36,6 +37,8 @@ export interface BrokerLink {
 const keepaliveS = 15;
 const connectTimeoutMs = 10_000;
 const reconnectMs = 1000;
+/** The client itself would wait for ever for the answer. */
+const subscribeTimeoutMs = 10_000;
 /** Changes within this are told in one heartbeat. */
 const changeDelayMs = 20;
 /** A broker that doesn't acknowledge the goodbye in this time won't. */
@@ -125,12 +128,13 @@ class Link implements BrokerLink {
     });
     client.on("connect", () => {
       // The client sets no TCP_NODELAY: with Nagle's algorithm each exchange would take 40 ms.
-      const { stream } = client as unknown as { stream: { setNoDelay?: (on: boolean) => void } };
+      const { stream } = client as unknown as { stream: { setNoDelay?: (on: boolean) => void; destroy: () => void } };
       stream.setNoDelay?.(true);
       this.#greet().catch((error: unknown) => {
         if (this.#isClosed) return;
         logger.error({ err: error }, "could not sign on at the broker; connecting anew");
-        client.reconnect();
+        // The client reconnects by itself when its socket ends; a reconnect beside that would make two.
+        stream.destroy();
       });
     });
     client.on("close", () => {
@@ -148,7 +152,7 @@ class Link implements BrokerLink {
   /** Listens first and announces itself then: commands are repeated when an agent comes online. */
   async #greet(): Promise<void> {
     const { agentId, logger } = this.#options;
-    const granted = await this.#client.subscribeAsync(topics.command(agentId), { qos: 1 });
+    const granted = await within(subscribeTimeoutMs, this.#client.subscribeAsync(topics.command(agentId), { qos: 1 }));
     if (granted.some(({ qos }) => qos === 128)) throw new Error(`the broker refused the subscription to ${topics.command(agentId)}`);
     this.#isReady = true;
     this.#cutOffSince = undefined;

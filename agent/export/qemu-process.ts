@@ -76,7 +76,8 @@ export function startQemu({ description, fds, socketPath }: QemuOptions): QemuPr
     exited,
     stop: async () => {
       subprocess.kill("SIGTERM");
-      await Promise.race([exited, delay(GONE_TIMEOUT_MS)]);
+      // Unreferenced: once it is gone, nothing keeps this process alive for the rest of the time.
+      await Promise.race([exited, delay(GONE_TIMEOUT_MS, undefined, { ref: false })]);
     },
   };
 }

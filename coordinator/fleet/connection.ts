@@ -1,6 +1,7 @@
 import { connect } from "mqtt";
 import type { Logger } from "pino";
 import { maxMessageBytes } from "../../shared/messages.ts";
+import { within } from "../../shared/within.ts";
 
 /**
  * One connection to the broker, embedded or not, that comes back for ever. MQTT 3.1.1 with a clean
@@ -118,12 +119,4 @@ export function openConnection(options: ConnectionOptions): Connection {
       await new Promise<void>((resolve) => client.end(true, () => resolve()));
     },
   };
-}
-
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-  });
-  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
