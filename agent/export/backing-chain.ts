@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { DiskError } from "../blocks/disk-error.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { assertNotCutShort } from "./qcow2-end.ts";
+import { type FileState, isSettled, TIME_STEP_MS, toFileState } from "./file-state.ts";
 import type { Qcow2Header } from "./qcow2-header.ts";
 import { isQcow2, MAX_HEADER_BYTES, parseQcow2Header } from "./qcow2-header.ts";
 
@@ -34,6 +35,12 @@ export interface BackingChain {
 export interface OpenChain extends BackingChain {
   /** One a file, in the same order; read-only. */
   readonly handles: readonly FileHandle[];
+  /** Each file's name when it was opened, after all symlinks. */
+  readonly realPaths: readonly Buffer[];
+  /** Each file's state before anything was read of it. */
+  readonly states: readonly FileState[];
+  /** False when a file is being written all the time: later writes might leave no trace in its state. */
+  readonly isSettled: boolean;
   close(): Promise<void>;
 }
 
@@ -61,6 +68,9 @@ export async function openBackingChain({ repositoryRoot, path }: ChainLocation):
   const root = await toRoot(repositoryRoot);
   const files: ChainFile[] = [];
   const handles: FileHandle[] = [];
+  const realPaths: Buffer[] = [];
+  const states: FileState[] = [];
+  let isSettledChain = true;
   const close = async () => void (await Promise.all(handles.map((handle) => handle.close())));
   const seen = new Set<string>();
   try {
@@ -70,8 +80,12 @@ export async function openBackingChain({ repositoryRoot, path }: ChainLocation):
       if (files.length === MAX_CHAIN_FILES) {
         throw new PluckError("unsupported", `a backing chain of more than ${MAX_CHAIN_FILES} files`);
       }
-      const { handle, identity, real } = await openInside(root, next);
+      const { handle, state, real, ...opened } = await openInside(root, next);
       handles.push(handle);
+      realPaths.push(toBuffer(real));
+      states.push(state);
+      if (!opened.isSettled) isSettledChain = false;
+      const identity = `${state.device}:${state.inode}`;
       const name = toName(root, real);
       if (seen.has(identity)) throw new PluckError("corrupt", `the backing chain comes back to ${name}: it has no end`);
       seen.add(identity);
@@ -85,7 +99,8 @@ export async function openBackingChain({ repositoryRoot, path }: ChainLocation):
     await close();
     throw error;
   }
-  return { files, virtualSizeBytes: files[0]?.header?.virtualSizeBytes ?? 0, handles, close };
+  const virtualSizeBytes = files[0]?.header?.virtualSizeBytes ?? 0;
+  return { files, virtualSizeBytes, handles, realPaths, states, isSettled: isSettledChain, close };
 }
 
 /**
@@ -151,10 +166,23 @@ async function openInside(root: Root, path: BytePath) {
     if (!isInside(root.real, opened)) throw outside(name);
     const stats = await handle.stat({ bigint: true });
     if (!stats.isFile()) throw new PluckError("chain_outside_repository", `${name} is not a regular file`);
-    return { handle, real, identity: `${stats.dev}:${stats.ino}` };
+    return { handle, real, ...(await readSettledState(handle)) };
   } catch (error) {
     await handle?.close();
     throw error instanceof PluckError ? error : toFileError(error, name);
+  }
+}
+
+/** Tries before a file counts as one that is written all the time. */
+const SETTLE_TRIES = 4;
+
+/** The state of a file; one that was just written to gets the moment after which a further write must show. */
+async function readSettledState(handle: FileHandle): Promise<{ state: FileState; isSettled: boolean }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const state = toFileState(await handle.stat({ bigint: true }));
+    if (isSettled(state, Date.now())) return { state, isSettled: true };
+    if (attempt === SETTLE_TRIES) return { state, isSettled: false };
+    await new Promise((resolve) => setTimeout(resolve, TIME_STEP_MS + 1));
   }
 }
 

@@ -1,12 +1,16 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { PluckError } from "../../shared/errors.ts";
 import type { BackingChain, OpenChain } from "./backing-chain.ts";
 import { openBackingChain } from "./backing-chain.ts";
-import { toBlockDescription } from "./block-description.ts";
+import { type Locking, toBlockDescription } from "./block-description.ts";
+import { ChainWatch } from "./chain-watch.ts";
+import type { FileState } from "./file-state.ts";
+import { findWriter } from "./image-locks.ts";
 import type { QemuProcess } from "./qemu-process.ts";
 import { startQemu, waitUntilReady } from "./qemu-process.ts";
+import { type StorageKind, storageKindOf } from "./storage-kind.ts";
 
 export interface ExportOptions {
   readonly repositoryRoot: string;
@@ -16,6 +20,8 @@ export interface ExportOptions {
   readonly runDir: string;
   /** How long qemu-nbd may take to open the disk; default 10 s. */
   readonly openTimeoutMs?: number;
+  /** What the files lie on; found out when it is not given. */
+  readonly storage?: StorageKind;
 }
 
 /** An open disk: one qemu-nbd that serves it, read-only, on a unix socket. */
@@ -24,11 +30,19 @@ export interface Export {
   readonly chain: BackingChain;
   /** Of the process that serves now; it changes when a lost one is replaced. */
   readonly pid: number;
+  /** Stands for the chain's files as they were opened: another when any of them is another or was written to. */
+  readonly identity: string;
   /**
    * Settles when the export is over: with undefined after `close`, with an error when qemu-nbd was lost
-   * and could not be brought back. Never rejects.
+   * and could not be brought back, with backup_in_use when a file of the chain changed. Never rejects.
    */
   readonly ended: Promise<PluckError | undefined>;
+  /**
+   * Resolves when no file of the chain has changed since it was opened: then all that was read so far is
+   * one and the same disk.
+   * @throws PluckError backup_in_use when one has changed; mount_not_found after the end; io_error
+   */
+  assertUnchanged(): Promise<void>;
   /** Ends qemu-nbd and gives everything back. Idempotent. */
   close(): Promise<void>;
 }
@@ -40,7 +54,8 @@ const RESTART_DELAYS_MS = [0, 250, 1000];
 const RESTART_WINDOW_MS = 60_000;
 
 /**
- * Checks a disk's backing chain and serves it. A qemu-nbd that is lost is started again on the same
+ * Checks a disk's backing chain and serves it. It keeps no writer away: the export ends as soon as a
+ * file of the chain changes. A qemu-nbd that is lost is started again on the same
  * socket and the same open files, so that a client that reconnects sees a short delay.
  *
  * @throws PluckError what readBackingChain throws; backup_in_use when a file is open for writing elsewhere;
@@ -50,40 +65,105 @@ export async function openExport(options: ExportOptions): Promise<Export> {
   const chain = await openBackingChain(options);
   const socketPath = path.join(path.resolve(options.runDir), `${randomBytes(6).toString("hex")}.sock`);
   let qemu: QemuProcess | undefined;
+  let watch: ChainWatch | undefined;
   try {
     if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
       throw new PluckError("internal", `the socket path ${socketPath} has more than ${MAX_SOCKET_PATH_BYTES} bytes`);
     }
     await mkdir(options.runDir, { recursive: true, mode: 0o700 });
     await chmod(options.runDir, 0o700);
-    qemu = startServer(chain, socketPath);
-    await waitUntilReady(qemu, socketPath, options.openTimeoutMs ?? OPEN_TIMEOUT_MS);
-    return new RunningExport(chain, socketPath, qemu);
+    const timeoutMs = options.openTimeoutMs ?? OPEN_TIMEOUT_MS;
+    const storage = options.storage ?? (await storageKindOf(chain.handles.map(({ fd }) => fd)));
+    watch = new ChainWatch(chain, storage);
+    await assertNoWriter(chain, storage, socketPath, timeoutMs);
+    // Where a change might go unnoticed, writers are kept away instead.
+    const locking = storage === "unknown" ? "auto" : "off";
+    qemu = startServer(chain, socketPath, locking);
+    await waitUntilReady(qemu, socketPath, timeoutMs);
+    await watch.check();
+    return new RunningExport(chain, watch, socketPath, qemu, locking);
   } catch (error) {
+    const cause = await preferChange(watch, error);
     await qemu?.stop();
+    watch?.close();
     await rm(socketPath, { force: true });
     await chain.close();
-    throw error;
+    throw cause;
   }
 }
 
-function startServer(chain: OpenChain, socketPath: string): QemuProcess {
+/** What a file that changes under its hands makes QEMU say is of no use. */
+async function preferChange<E>(watch: ChainWatch | undefined, error: E): Promise<E | PluckError> {
+  try {
+    await watch?.check();
+    return error;
+  } catch (change) {
+    return change instanceof PluckError && change.code === "backup_in_use" ? change : error;
+  }
+}
+
+/** @throws PluckError backup_in_use when a file of the chain is open for writing */
+async function assertNoWriter(chain: OpenChain, storage: StorageKind, socketPath: string, timeoutMs: number): Promise<void> {
+  if (!chain.isSettled) throw new PluckError("backup_in_use", "a file of this backup is being written to right now");
+  // Then the server itself takes QEMU's locks.
+  if (storage === "unknown") return;
+  if (storage === "local") {
+    const files = chain.handles.map(({ fd }, index) => ({ fd, state: chain.states[index] as FileState }));
+    const writer = await findWriter(files).catch(() => "unreadable" as const);
+    if (writer === undefined) return;
+    if (writer !== "unreadable") {
+      const name = chain.files[writer]?.path ?? "";
+      throw new PluckError("backup_in_use", `${name} is open for writing: a job is at work on this backup. Mount it again when the job is done.`, { extra: { file: name } });
+    }
+  }
+  await tryLocks(chain, socketPath, timeoutMs);
+}
+
+/** Asks QEMU: a server that takes the locks of a reader, for a moment. Costs as much as opening the disk. */
+async function tryLocks(chain: OpenChain, socketPath: string, timeoutMs: number): Promise<void> {
+  const qemu = startServer(chain, socketPath, "auto");
+  try {
+    await waitUntilReady(qemu, socketPath, timeoutMs);
+  } catch (error) {
+    // Anything else is said again when the disk is opened; a file system without locks is no reason at all.
+    if (error instanceof PluckError && error.code === "backup_in_use") throw error;
+  } finally {
+    await qemu.stop();
+    await rm(socketPath, { force: true });
+  }
+}
+
+function startServer(chain: OpenChain, socketPath: string, locking: Locking): QemuProcess {
   const fds = chain.handles.map((handle) => handle.fd);
-  return startQemu({ description: toBlockDescription(chain), fds, socketPath });
+  return startQemu({ description: toBlockDescription(chain, locking), fds, socketPath });
+}
+
+function identify(chain: OpenChain): string {
+  const files = chain.files.map(({ path: name }, index) => {
+    const { inode, sizeBytes, modifiedNs } = chain.states[index] as FileState;
+    return [name, ...[inode, sizeBytes, modifiedNs].map(String)];
+  });
+  return createHash("sha256").update(JSON.stringify(files)).digest("base64url");
 }
 
 class RunningExport implements Export {
   readonly socketPath: string;
   readonly chain: BackingChain;
   readonly ended: Promise<PluckError | undefined>;
+  readonly identity: string;
   readonly #open: OpenChain;
+  readonly #watch: ChainWatch;
+  readonly #locking: Locking;
   readonly #closing = Promise.withResolvers<void>();
   readonly #finished: Promise<void>;
   #qemu: QemuProcess;
   #isClosing = false;
 
-  constructor(open: OpenChain, socketPath: string, qemu: QemuProcess) {
+  constructor(open: OpenChain, watch: ChainWatch, socketPath: string, qemu: QemuProcess, locking: Locking) {
     this.#open = open;
+    this.#watch = watch;
+    this.#locking = locking;
+    this.identity = identify(open);
     this.chain = { files: open.files, virtualSizeBytes: open.virtualSizeBytes };
     this.socketPath = socketPath;
     this.#qemu = qemu;
@@ -95,6 +175,10 @@ class RunningExport implements Export {
     return this.#qemu.pid;
   }
 
+  async assertUnchanged(): Promise<void> {
+    await this.#watch.check();
+  }
+
   async close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
@@ -103,8 +187,17 @@ class RunningExport implements Export {
     await this.#finished;
   }
 
-  /** Replaces a lost server until it is lost too often, or the export is closed. */
   async #supervise(): Promise<PluckError | undefined> {
+    const error = await Promise.race([this.#watch.changed, this.#keepServing()]);
+    const cause = error === undefined || this.#isClosing ? error : await preferChange(this.#watch, error);
+    // No server is started any more.
+    this.#isClosing = true;
+    this.#closing.resolve();
+    return cause;
+  }
+
+  /** Replaces a lost server until it is lost too often, or the export is closed. */
+  async #keepServing(): Promise<PluckError | undefined> {
     const losses: number[] = [];
     for (;;) {
       const lost = await Promise.race([this.#qemu.exited, this.#closing.promise]);
@@ -117,7 +210,7 @@ class RunningExport implements Export {
       await Promise.race([new Promise((resolve) => setTimeout(resolve, delayMs)), this.#closing.promise]);
       if (this.#isClosing) return undefined;
       try {
-        this.#qemu = startServer(this.#open, this.socketPath);
+        this.#qemu = startServer(this.#open, this.socketPath, this.#locking);
       } catch (error) {
         return error instanceof PluckError ? error : new PluckError("internal", "qemu-nbd can't be started", { cause: error });
       }
@@ -125,6 +218,7 @@ class RunningExport implements Export {
   }
 
   async #giveBack(): Promise<void> {
+    this.#watch.close();
     await this.#qemu.stop();
     await rm(this.socketPath, { force: true });
     await this.#open.close();

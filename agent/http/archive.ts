@@ -10,11 +10,12 @@ import { attachment } from "./attachment.ts";
 import { grant, onErrorOf, type AgentEnv, type AgentServices, type GrantedRequest } from "./request.ts";
 import { startTransfer, supplyOf } from "./transfer.ts";
 import { stoppable } from "./stoppable.ts";
+import { ofUnchanged } from "./unchanged.ts";
 
 /** GET …/archive: a folder and all below it, or one file, in the link's format. */
 export async function getArchive(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
   const granted = await grant(context, services, "archive");
-  const node = await granted.mount.reader.resolve(granted.at);
+  const node = await ofUnchanged(granted.mount, () => granted.mount.reader.resolve(granted.at));
   return await sendArchive(context, services, granted, node, granted.link.format ?? "zip");
 }
 
@@ -41,7 +42,8 @@ export async function sendArchive(
   const stop = new AbortController();
   const items = node.type === "directory" ? mount.reader.walk(granted.at) : walkFile(mount.reader, granted.at, node);
   const chunks = encodeArchive(format, {
-    walk: stoppable(items, stop.signal),
+    // Before the trailer: an archive of a disk that changed meanwhile has none.
+    walk: stoppable(items, stop.signal, () => mount.assertUnchanged()),
     rootName,
     onError,
     readFile: (path, sizeBytes) => stoppable(readFile(mount.reader, root, path, sizeBytes), stop.signal),

@@ -9,6 +9,7 @@ import { checkPreconditions, rangeStillApplies, type Validators } from "./precon
 import { grant, type AgentEnv, type AgentServices, type GrantedRequest } from "./request.ts";
 import { toHttpDate } from "./timestamp.ts";
 import { startTransfer, type ByteSupply } from "./transfer.ts";
+import { ofUnchanged } from "./unchanged.ts";
 
 /** Never shown or run by a browser, whatever a guest's file claims to be. */
 const fileType = "application/octet-stream";
@@ -16,7 +17,7 @@ const fileType = "application/octet-stream";
 /** GET …/download: a file's bytes, whole or by ranges; a folder comes as zip. */
 export async function getDownload(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
   const granted = await grant(context, services, "download");
-  const node = await granted.mount.reader.resolve(granted.at);
+  const node = await ofUnchanged(granted.mount, () => granted.mount.reader.resolve(granted.at));
   if (node.type === "directory") return await sendArchive(context, services, granted, node, "zip");
 
   const validators: Validators = { etag: quoted(node.etag), lastModified: toHttpDate(node.modifiedAt, new Date()) };

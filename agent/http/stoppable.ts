@@ -1,8 +1,9 @@
 /**
  * Passes an iterable on until the signal aborts: then it throws the signal's reason at once, also
  * while the next item is awaited, and tells the iterable to stop.
+ * @param atEnd awaited after the last item, before the end is told
  */
-export async function* stoppable<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
+export async function* stoppable<T>(items: AsyncIterable<T>, signal: AbortSignal, atEnd?: () => Promise<void>): AsyncGenerator<T, void, undefined> {
   const iterator = items[Symbol.asyncIterator]();
   // One listener and one slot: racing every item against one long-lived promise would hold on to each.
   let interrupt: ((reason: unknown) => void) | undefined;
@@ -15,7 +16,10 @@ export async function* stoppable<T>(items: AsyncIterable<T>, signal: AbortSignal
         interrupt = reject;
         iterator.next().then(resolve, reject);
       });
-      if (result.done === true) return;
+      if (result.done === true) {
+        await atEnd?.();
+        return;
+      }
       yield result.value;
     }
   } finally {

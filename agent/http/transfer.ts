@@ -6,6 +6,7 @@ import type { VerifiedLink } from "../../shared/link.ts";
 import type { AgentEvent } from "../../shared/messages.ts";
 import type { OpenMount } from "../mounts/open-mount.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import { causeOf } from "./unchanged.ts";
 
 /** The bytes of a body, one chunk at a time. */
 export interface ByteSupply {
@@ -32,7 +33,8 @@ export interface TransferContext {
 /**
  * Starts a transfer and waits for its first chunk, so that what fails at once is still answered with
  * a problem document. From then on every failure (a read, the end of the mount) breaks the
- * connection: a body is whole or visibly broken. The transfer is counted and reported on every path.
+ * connection: a body is whole or visibly broken. The chunk that completes an announced length is held
+ * back until the disk is known to be the one that the first was read from; an archive has its own check. The transfer is counted and reported on every path.
  *
  * The lease is kept by `beginTransfer` until the last byte was handed to the system.
  *
@@ -60,6 +62,7 @@ class Transfer {
   readonly #onMountEnded = (): void => this.#breakOff(this.#context.mount.ended.reason);
   readonly #onClose = (): void => this.#closed();
   #usedFirst = false;
+  #readBytes = 0;
   /** From then on nobody else hears of its errors. */
   #hasBegun = false;
   /** Handed to the response so far, and what of it the socket has asked beyond. */
@@ -82,7 +85,7 @@ class Transfer {
     try {
       this.#context.mount.ended.throwIfAborted();
       const ended = new Promise<never>((_, reject) => (this.#fail = reject));
-      const chunk = await Promise.race([this.#supply.next(), ended]);
+      const chunk = await Promise.race([this.#next(), ended]);
       this.#hasBegun = true;
       return chunk;
     } catch (error) {
@@ -93,11 +96,23 @@ class Transfer {
     }
   }
 
+  async #next(): Promise<Uint8Array | undefined> {
+    let chunk: Uint8Array | undefined;
+    try {
+      chunk = await this.#supply.next();
+    } catch (error) {
+      throw this.#isOver ? error : await causeOf(this.#context.mount, error);
+    }
+    this.#readBytes += chunk?.length ?? 0;
+    if (this.#lengthBytes !== undefined && this.#readBytes >= this.#lengthBytes) await this.#context.mount.assertUnchanged();
+    return chunk;
+  }
+
   async pull(controller: ReadableStreamDefaultController<Uint8Array>, first: Uint8Array | undefined): Promise<void> {
     if (this.#isOver) return await this.#abandon(controller);
     this.#countSent();
     try {
-      const chunk = this.#usedFirst ? await this.#supply.next() : first;
+      const chunk = this.#usedFirst ? await this.#next() : first;
       this.#usedFirst = true;
       if (this.#isOver) return await this.#abandon(controller);
       if (chunk === undefined) {

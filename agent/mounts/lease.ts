@@ -18,6 +18,7 @@ export class Lease {
   readonly #ended = new AbortController();
   /** What has to be closed, the last opened first. */
   readonly #closers: (() => Promise<void>)[] = [];
+  #assertUnchanged: () => Promise<void> = async () => undefined;
   readonly #access: Access;
   #mount: OpenMount | undefined;
   #opened: Promise<OpenMount> | undefined;
@@ -62,6 +63,11 @@ export class Lease {
     this.#access.webOrigin = webOrigin;
   }
 
+  /** How to tell whether the disk's files changed. */
+  guardBy(assertUnchanged: () => Promise<void>): void {
+    this.#assertUnchanged = assertUnchanged;
+  }
+
   onClose(close: () => Promise<void>): void {
     this.#closers.push(close);
   }
@@ -102,6 +108,7 @@ export class Lease {
       get transfers() {
         return access.transfers;
       },
+      assertUnchanged: () => this.#assertUnchanged(),
       touch: () => this.#touch(),
       beginTransfer: () => this.#beginTransfer(),
     };

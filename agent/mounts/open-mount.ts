@@ -19,6 +19,12 @@ export interface OpenMount {
   readonly lastAccessedAt: Date;
   /** Transfers running now. */
   readonly transfers: number;
+  /**
+   * Resolves when no file of the backing chain has changed since the mount was opened; to be awaited
+   * after the last read of whatever is answered, before the answer is complete.
+   * @throws PluckError backup_in_use when a job is at work on the backup: the mount ends
+   */
+  assertUnchanged(): Promise<void>;
   /** Marks an access now: the lease slides. */
   touch(): void;
   /** Counts a running transfer, which keeps the lease alive; call the result once when it is over. */
@@ -32,6 +38,7 @@ export interface OpenMounts {
   /**
    * Opens a disk under `mountId`; when it is open (or being opened) under that id with the same path, answers with that.
    * A known id with another path ends the old one first. New keys or origin replace the old.
+   * A mount that ended because its files changed is not opened again under its id: backup_in_use, until `end`.
    * @throws PluckError nbd_devices_exhausted, qcow2_missing, chain_outside_repository, backup_in_use, unsupported, corrupt, io_error
    */
   open(request: OpenRequest): Promise<OpenMount>;
@@ -41,7 +48,7 @@ export interface OpenMounts {
   list(): OpenMount[];
   /** Ids being opened now. */
   opening(): string[];
-  /** Calls back when a mount ended by itself (its reader or qemu-nbd was lost for good). */
+  /** Calls back when a mount ended by itself (its reader or qemu-nbd was lost for good, its files changed). */
   onLost(listener: (mountId: string, error: Error) => void): void;
   close(): Promise<void>;
 }

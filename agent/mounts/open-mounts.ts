@@ -1,6 +1,3 @@
-import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Logger } from "pino";
 import { PluckError } from "../../shared/errors.ts";
 import { type Export, openExport } from "../export/export.ts";
@@ -30,6 +27,9 @@ export interface OpenMountsOptions {
 /** What slots are waited for when all are taken: most sessions last minutes, some end any moment. */
 const retryAfterS = 30;
 
+/** Mounts remembered that ended because their files changed; each is asked for again within seconds. */
+const rememberedChanges = 1000;
+
 /** Opens and holds the disks of this agent: one slot, one qemu-nbd, one reader worker each. */
 export function createOpenMounts(options: OpenMountsOptions): OpenMounts {
   return new Mounts(options);
@@ -41,6 +41,11 @@ class Mounts implements OpenMounts {
   readonly #workers: WorkerPool;
   readonly #leases = new Map<string, Lease>();
   readonly #taken = new Set<number>();
+  /**
+   * By mount id: why it ended, when a job changed its files. Whoever asks for it again under the same id
+   * (a coordinator does, for a mount that an agent lost) would hold on to a disk that is another now.
+   */
+  readonly #changed = new Map<string, PluckError>();
   readonly #listeners: ((mountId: string, error: Error) => void)[] = [];
   #closed = false;
 
@@ -59,6 +64,8 @@ class Mounts implements OpenMounts {
     for (;;) {
       if (this.#closed) throw new PluckError("internal", "The agent is stopping.");
       const known = this.#leases.get(request.mountId);
+      const changed = this.#changed.get(request.mountId);
+      if (changed !== undefined) throw changed;
       if (known === undefined) return this.#begin(request).opened;
       if (known.ending === undefined && known.qcow2Path === request.qcow2Path) {
         known.allow(request.jwks, request.webOrigin);
@@ -69,6 +76,7 @@ class Mounts implements OpenMounts {
   }
 
   async end(mountId: string, reason?: Error): Promise<boolean> {
+    this.#changed.delete(mountId);
     const lease = this.#leases.get(mountId);
     if (lease === undefined) return false;
     await this.#end(lease, reason ?? new PluckError("mount_not_found", "The mount has ended."));
@@ -122,33 +130,44 @@ class Mounts implements OpenMounts {
     lease.onClose(() => disk.close());
     try {
       signal.throwIfAborted();
-      const diskId = await identify(repositoryRoot, disk);
-      const reader = await this.#workers.open({ socketPath: disk.socketPath, diskId }, signal);
+      lease.guardBy(() => disk.assertUnchanged());
+      const reader = await this.#workers.open({ socketPath: disk.socketPath, diskId: disk.identity }, signal);
       lease.onClose(() => reader.worker.close());
       signal.throwIfAborted();
       const { lost } = reader.worker;
       const onLost = () => {
-        if (!reader.worker.closed) this.#lose(lease, lost.reason);
+        if (!reader.worker.closed) void afterChange(disk, lost.reason).then((reason) => this.#lose(lease, reason));
       };
       if (lost.aborted) throw lost.reason;
       lost.addEventListener("abort", onLost, { once: true });
       void disk.ended.then((error) => {
         if (error !== undefined) this.#lose(lease, error);
       });
+      await disk.assertUnchanged();
       this.#log("info", lease, "disk open", { ms: Math.round(performance.now() - startedAt) });
       return reader;
     } catch (error) {
+      const cause = signal.aborted ? error : await afterChange(disk, error);
       await lease.release();
-      throw error;
+      throw cause;
     }
   }
 
   #lose(lease: Lease, error: Error): void {
     if (lease.ending !== undefined) return;
     this.#log("warn", lease, "disk lost", { reason: error.message });
+    if (error instanceof PluckError && error.code === "backup_in_use") this.#remember(lease.mountId, error);
     void this.#end(lease, error).then(() => {
       for (const listener of this.#listeners) listener(lease.mountId, error);
     });
+  }
+
+  #remember(mountId: string, error: PluckError): void {
+    this.#changed.set(mountId, error);
+    for (const [oldest] of this.#changed) {
+      if (this.#changed.size <= rememberedChanges) break;
+      this.#changed.delete(oldest);
+    }
   }
 
   /** Resolves when everything is given back. */
@@ -177,13 +196,12 @@ class Mounts implements OpenMounts {
   }
 }
 
-/** Changes when any file of the chain does, so that an ETag never outlives the bytes it stands for. */
-async function identify(repositoryRoot: string, { chain }: Export): Promise<string> {
-  const files = await Promise.all(
-    chain.files.map(async (file) => {
-      const facts = await stat(join(repositoryRoot, file.path)).catch(() => undefined);
-      return [file.path, file.fileBytes, facts?.mtimeMs ?? 0, facts?.ino ?? 0];
-    }),
-  );
-  return createHash("sha256").update(JSON.stringify(files)).digest("base64url");
+/** What failed while the disk's files changed failed for that reason. */
+async function afterChange<E>(disk: Pick<Export, "assertUnchanged">, error: E): Promise<E | PluckError> {
+  try {
+    await disk.assertUnchanged();
+    return error;
+  } catch (change) {
+    return change instanceof PluckError && change.code === "backup_in_use" ? change : error;
+  }
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -67,10 +67,9 @@ describe("an export", () => {
     expect((await readFile(path.join(root, "top.qcow2"))).equals(before)).toBe(true);
   });
 
-  test("serves the files that were checked, even when others take their names", async () => {
+  test("serves the files that were checked, also when it starts anew and they were moved", async () => {
     const disk = await serve();
-    await rm(path.join(root, "base.qcow2"));
-    await create(root, "base.qcow2");
+    await rename(path.join(root, "base.qcow2"), path.join(root, "moved.qcow2"));
     const source = await openNbd({ socketPath: disk.socketPath });
     expect((await source.read(0, 1))[0]).toBe(0x11);
     process.kill(disk.pid, "SIGKILL");

@@ -4,6 +4,7 @@ import { createAgentApp } from "../../agent/http/app.ts";
 import { createAgentMetrics } from "../../agent/http/metrics.ts";
 import { listenForClients } from "../../agent/http/server.ts";
 import type { OpenMount, OpenMounts } from "../../agent/mounts/open-mount.ts";
+import { PluckError } from "../../shared/errors.ts";
 import { agentRoutes, linkUrl, openLinkSigner, signLink, type AgentRoute, type LinkClaims } from "../../shared/link.ts";
 import type { AgentEvent } from "../../shared/messages.ts";
 import { FakeReader, type FakeNode } from "./fake-reader.ts";
@@ -18,6 +19,8 @@ export interface FakeAgent {
   readonly logLines: string[];
   readonly touches: () => number;
   readonly endMount: (error: Error) => void;
+  /** Lets a job write to the backup once so many bytes were read of it; nobody notices before asking. */
+  readonly changeDiskAfter: (readBytes: number) => void;
   /** A signed link; `overrides` change what is signed, `more` what is asked beside it. */
   link(route: AgentRoute, path: string, more?: Record<string, string>, overrides?: Partial<LinkClaims> & { readonly lifeS?: number }): Promise<string>;
   get(route: AgentRoute, path: string, init?: { method?: string; headers?: Record<string, string> }, more?: Record<string, string>): Promise<Response>;
@@ -32,12 +35,16 @@ export async function createFakeAgent(volumes: readonly FakeNode[]): Promise<Fak
   const reader = new FakeReader(volumes);
   const ended = new AbortController();
   let touches = 0;
+  let changesAfter = Infinity;
   let transfers = 0;
   const mount: OpenMount = {
     mountId: "m1", nbdDevice: "nbd0", qcow2Path: "vm/disk-0/a.qcow2", reader, jwks: { keys: [publicJwk] }, webOrigin: fakeOrigin,
     ended: ended.signal,
     lastAccessedAt: new Date(),
     get transfers() { return transfers; },
+    assertUnchanged: async () => {
+      if (reader.readBytes >= changesAfter) throw new PluckError("backup_in_use", "a.qcow2 was written to while the disk was open.");
+    },
     touch: () => void touches++,
     beginTransfer: () => {
       transfers++;
@@ -77,6 +84,7 @@ export async function createFakeAgent(volumes: readonly FakeNode[]): Promise<Fak
     app, reader, mount, events, logLines,
     touches: () => touches,
     endMount: (error) => ended.abort(error),
+    changeDiskAfter: (readBytes) => void (changesAfter = readBytes),
     link,
     get: async (route, path, init = {}, more = {}) => await app.request(await link(route, path, more), init),
   };
