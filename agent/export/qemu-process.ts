@@ -1,4 +1,5 @@
 import { accessSync, constants } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import net from "node:net";
 import path from "node:path";
 import { execa } from "execa";
@@ -113,10 +114,6 @@ function isGreeted(socketPath: string, end: number): Promise<boolean> {
     socket.once("error", () => finish(false));
     socket.once("close", () => finish(false));
   });
-}
-
-function delay(timeMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, timeMs));
 }
 
 /** Where a program lies: on PATH, or in a folder an ordinary user's PATH may lack. */
