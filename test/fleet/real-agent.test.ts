@@ -162,6 +162,23 @@ describe("with a real agent", () => {
     expect((await fetch(url)).status).toBe(404);
   });
 
+  it("gives a mount up to the job that writes to its backup: failed, not opened again, until somebody asks anew", async () => {
+    const { mount } = await mountDisk({ ctx: two[0]!.ctx, input: disk(1) });
+    expect(await read(mount.mount_id)).toBe("disk 1\n");
+    const file = join(folder, "repository/pgtest1/disk-1/d.qcow2");
+    // Succeeds: the mount keeps nobody away. It writes what was there before.
+    await execa("qemu-io", ["-f", "qcow2", "-c", "write -z 15M 64k", file]);
+    await eventually("the row has failed", async () => (await site.rows()).some(({ id, status }) => id === mount.mount_id && status === "failed"));
+    const failed = await getMount({ ctx: two[1]!.ctx, input: mount.mount_id });
+    expect(failed).toMatchObject({ status: "failed", nbd_device: null, error: { code: "backup_in_use", detail: expect.stringContaining("pgtest1/disk-1/d.qcow2") } });
+    await eventually("no qemu-nbd", async () => (await exports()).length === 0);
+    const [ended] = await site.database.query("SELECT outcome FROM restore_events WHERE mount_id = ? AND type = 'mount_ended'", [mount.mount_id]);
+    expect(JSON.stringify(ended)).toContain("backup_in_use");
+    const again = (await mountDisk({ ctx: two[1]!.ctx, input: disk(1) })).mount;
+    expect(again.mount_id).not.toBe(mount.mount_id);
+    expect(await read(again.mount_id)).toBe("disk 1\n");
+  });
+
   it("mounts without waiting for any timer", async () => {
     const tookMs: number[] = [];
     for (let time = 0; time < 8; time += 1) {
