@@ -12,6 +12,8 @@ export interface PopulateOptions {
   readonly manyEntries?: number;
   /** Values of attributes too large for a block (the ea_inode feature). */
   readonly largeAttributes?: boolean;
+  /** Numbers of a device node; not every filesystem takes 12 and 20 bits. */
+  readonly largeDevice?: readonly [major: number, minor: number];
 }
 
 /** Fills a mounted filesystem with one of everything that ext2, ext3 and ext4 store differently. */
@@ -21,7 +23,7 @@ export async function populate(root: string, options: PopulateOptions): Promise<
   await writeFragmented(root, options.blockSizeBytes);
   writeNames(root, options.manyEntries ?? 1500);
   writeLinks(root, options.blockSizeBytes);
-  await writeSpecialFiles(root);
+  await writeSpecialFiles(root, options.largeDevice ?? [4000, 700_000]);
   await writeAttributes(root, options.largeAttributes ?? false);
   writeOwnersAndTimes(root);
 }
@@ -119,12 +121,12 @@ function writeLinks(root: string, blockSizeBytes: number): void {
   linkSync(join(folder, "first"), join(root, "third"));
 }
 
-async function writeSpecialFiles(root: string): Promise<void> {
+async function writeSpecialFiles(root: string, [major, minor]: readonly [number, number]): Promise<void> {
   const folder = join(root, "special");
   mkdirSync(folder);
   await execa("mknod", [join(folder, "null"), "c", "1", "3"]);
   await execa("mknod", [join(folder, "disk"), "b", "8", "17"]);
-  await execa("mknod", [join(folder, "large-numbers"), "c", "4000", "700000"]);
+  await execa("mknod", [join(folder, "large-numbers"), "c", String(major), String(minor)]);
   await execa("mknod", [join(folder, "pipe"), "p"]);
   await execa("python3", ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", join(folder, "socket")], { reject: false });
 }

@@ -1,0 +1,36 @@
+import { rm, truncate, writeFile } from "node:fs/promises";
+import { execa } from "execa";
+
+export interface ImageVariant {
+  readonly name: string;
+  readonly blockSizeBytes: number;
+  /** For mkfs.xfs, beside -b. */
+  readonly arguments: readonly string[];
+  readonly sizeMegabytes?: number;
+  readonly sectorSizeBytes?: number;
+}
+
+/** Feature sets that Linux can both write and read here: version 5 all of them. */
+export const imageVariants: readonly ImageVariant[] = [
+  { name: "XFS as made by default", blockSizeBytes: 4096, arguments: [] },
+  { name: "1 KiB blocks, 64 KiB directory blocks", blockSizeBytes: 1024, arguments: ["-n", "size=65536"] },
+  { name: "1 KiB blocks and directory blocks, no reflink or free inode tree", blockSizeBytes: 1024, arguments: ["-m", "reflink=0,finobt=0,inobtcount=0", "-n", "size=4096"] },
+  { name: "2 KiB blocks, 1 KiB inodes, reverse mapping", blockSizeBytes: 2048, arguments: ["-m", "rmapbt=1", "-i", "size=1024"] },
+  { name: "4 KiB blocks, 2 KiB inodes, times of 32 bits", blockSizeBytes: 4096, arguments: ["-m", "bigtime=0", "-i", "size=2048"] },
+  { name: "large extent counters", blockSizeBytes: 4096, arguments: ["-i", "nrext64=1"] },
+  { name: "many allocation groups, no sparse inode chunks", blockSizeBytes: 4096, arguments: ["-d", "agcount=17", "-i", "sparse=0", "-l", "size=8m", "--unsupported"] },
+  { name: "4 KiB sectors", blockSizeBytes: 4096, arguments: ["-s", "size=4096"], sectorSizeBytes: 4096 },
+  { name: "16 KiB blocks", blockSizeBytes: 16384, arguments: [] },
+  { name: "64 KiB blocks", blockSizeBytes: 65536, arguments: [], sizeMegabytes: 512 },
+];
+
+export const testUuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+
+/** Makes the filesystem, not yet filled. */
+export async function makeImage(path: string, variant: ImageVariant): Promise<void> {
+  await rm(path, { force: true });
+  await writeFile(path, "");
+  await truncate(path, (variant.sizeMegabytes ?? 320) * 1024 * 1024);
+  const uuid = ["-m", `uuid=${testUuid}`];
+  await execa("mkfs.xfs", ["-q", "-f", "-L", "pluck test", "-b", `size=${variant.blockSizeBytes}`, ...uuid, ...variant.arguments, path]);
+}
