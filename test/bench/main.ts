@@ -6,13 +6,15 @@ import type { Listing, Mount } from "../../shared/api.ts";
 import { startSystem, type System } from "../system/system.ts";
 import { isRoot } from "../tools/environment.ts";
 import { benchRepository, bigFileBytes, diskOf, manyEntries, smallFileBytes, smallFiles } from "./images.ts";
-import { type Bar, coolDown, mbPerS, median, ms, timed, times, toTable } from "./measure.ts";
+import { type Bar, coolDown, coolDownFiles, mbPerS, median, ms, timed, times, toTable } from "./measure.ts";
 import { nbdcopyToNull, withExport, withKernelMount, withNginx } from "./peers.ts";
 
 // npm run bench: each bar of ARCHITECTURE.md ("Promises: speed") against a named peer, in one run on
 // one machine, cold. Every figure is a median; Pluck and peer take turns, so that a busy machine
 // slows both. As an ordinary user the peers that need a kernel mount are left out.
 
+/** `npm run bench -- mount archives`: only these. */
+const only = process.argv.slice(2);
 const rounds = Number(process.env["PLUCK_BENCH_ROUNDS"] ?? 3);
 const mountRounds = 30;
 const transfersAtOnce = 100;
@@ -35,6 +37,7 @@ try {
     ["archives", archives],
     ["transfers at once", manyTransfers],
   ] as const) {
+    if (only.length > 0 && !only.some((word) => what.includes(word))) continue;
     process.stderr.write(`${what} ...\n`);
     await measure(system);
   }
@@ -75,7 +78,7 @@ async function mountLatency(on: System): Promise<void> {
   const listings: number[] = [];
   for (let round = 0; round < mountRounds; round += 1) {
     const name = names[round % names.length] ?? "small";
-    await coolDown([fileOf(name)]);
+    await coolDownFiles([fileOf(name)]);
     let mount: Mount | undefined;
     latencies.push(await timed(async () => (mount = await on.mount(name, 0))));
     const id = mount?.mount_id ?? "";

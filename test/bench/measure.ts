@@ -19,10 +19,12 @@ export async function timed(run: () => Promise<unknown>): Promise<number> {
 /** Nothing of these files is in memory afterwards: the whole page cache where root may drop it, else theirs. */
 export async function coolDown(files: readonly string[]): Promise<void> {
   await execa("sync");
-  if (isRoot()) {
-    const dropped = await writeFile("/proc/sys/vm/drop_caches", "3").then(() => true, () => false);
-    if (dropped) return;
-  }
+  if (isRoot() && (await writeFile("/proc/sys/vm/drop_caches", "3").then(() => true, () => false))) return;
+  await coolDownFiles(files);
+}
+
+/** Only these files: what else a measurement needs (the programs that it starts) stays warm, as it is in service. */
+export async function coolDownFiles(files: readonly string[]): Promise<void> {
   // posix_fadvise(DONTNEED) on the whole file.
   for (const file of files) await execa("dd", [`if=${file}`, "iflag=nocache", "count=0", "status=none"]);
 }
