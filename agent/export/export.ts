@@ -70,17 +70,14 @@ export async function openExport(options: ExportOptions): Promise<Export> {
     if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
       throw new PluckError("internal", `the socket path ${socketPath} has more than ${MAX_SOCKET_PATH_BYTES} bytes`);
     }
-    await mkdir(options.runDir, { recursive: true, mode: 0o700 });
-    await chmod(options.runDir, 0o700);
     const timeoutMs = options.openTimeoutMs ?? OPEN_TIMEOUT_MS;
-    const storage = options.storage ?? (await storageKindOf(chain.handles.map(({ fd }) => fd)));
+    const [storage] = await Promise.all([options.storage ?? storageKindOf(chain.handles.map(({ fd }) => fd)), makePrivate(options.runDir)]);
     watch = new ChainWatch(chain, storage);
     await assertNoWriter(chain, storage, socketPath, timeoutMs);
     // Where a change might go unnoticed, writers are kept away instead.
     const locking = storage === "unknown" ? "auto" : "off";
     qemu = startServer(chain, socketPath, locking);
     await waitUntilReady(qemu, socketPath, timeoutMs);
-    await watch.check();
     return new RunningExport(chain, watch, socketPath, qemu, locking);
   } catch (error) {
     const cause = await preferChange(watch, error);
@@ -90,6 +87,11 @@ export async function openExport(options: ExportOptions): Promise<Export> {
     await chain.close();
     throw cause;
   }
+}
+
+async function makePrivate(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700);
 }
 
 /** What a file that changes under its hands makes QEMU say is of no use. */
@@ -109,12 +111,18 @@ async function assertNoWriter(chain: OpenChain, storage: StorageKind, socketPath
   if (storage === "unknown") return;
   if (storage === "local") {
     const files = chain.handles.map(({ fd }, index) => ({ fd, state: chain.states[index] as FileState }));
-    const writer = await findWriter(files).catch(() => "unreadable" as const);
-    if (writer === undefined) return;
-    if (writer !== "unreadable") {
+    let writer: number | undefined;
+    let isTableReadable = true;
+    try {
+      writer = findWriter(files);
+    } catch {
+      isTableReadable = false;
+    }
+    if (writer !== undefined) {
       const name = chain.files[writer]?.path ?? "";
       throw new PluckError("backup_in_use", `${name} is open for writing: a job is at work on this backup. Mount it again when the job is done.`, { extra: { file: name } });
     }
+    if (isTableReadable) return;
   }
   await tryLocks(chain, socketPath, timeoutMs);
 }

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import type { FileState } from "./file-state.ts";
 
 /*
@@ -53,19 +53,20 @@ export function excludesReaders({ isExclusive, start, end }: FileLock): boolean 
 
 /**
  * Finds a file that somebody on this machine has open for writing, by the kernel's lock table. Locks of
- * other containers are there too; those of other machines are not.
+ * other containers are there too; those of other machines are not. Reads only /proc, which waits for
+ * no storage, so it does so without leaving this thread.
  *
  * @returns the index of the first such file; undefined when there is none
  * @throws the error of reading the table, where the kernel or a sandbox doesn't show it
  */
-export async function findWriter(files: readonly { readonly fd: number; readonly state: FileState }[]): Promise<number | undefined> {
+export function findWriter(files: readonly { readonly fd: number; readonly state: FileState }[]): number | undefined {
   // A table longer than a page is not read at once: an entry may slip by while others go.
-  const locks = [...parseLocks(await readFile(LOCK_TABLE, "latin1")), ...parseLocks(await readFile(LOCK_TABLE, "latin1"))];
+  const locks = [...parseLocks(readFileSync(LOCK_TABLE, "latin1")), ...parseLocks(readFileSync(LOCK_TABLE, "latin1"))];
   const taken = new Set(locks.filter(excludesReaders).map(({ file }) => file));
   if (taken.size === 0) return undefined;
-  const devices = await readMountDevices();
+  const devices = readMountDevices();
   for (const [index, file] of files.entries()) {
-    if (taken.has(await toLockName(file, devices))) return index;
+    if (taken.has(toLockName(file, devices))) return index;
   }
   return undefined;
 }
@@ -73,9 +74,9 @@ export async function findWriter(files: readonly { readonly fd: number; readonly
 const LOCK_TABLE = "/proc/locks";
 
 /** By the mount's id: "fe:00". stat's device differs from it on btrfs and overlayfs, the table's does not. */
-async function readMountDevices(): Promise<ReadonlyMap<string, string>> {
+function readMountDevices(): ReadonlyMap<string, string> {
   const devices = new Map<string, string>();
-  for (const line of (await readFile("/proc/self/mountinfo", "latin1")).split("\n")) {
+  for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
     const [id, , device = ""] = line.split(" ");
     const [major, minor] = device.split(":").map(Number);
     if (id !== undefined && major !== undefined && minor !== undefined) devices.set(id, toDeviceName(major, minor));
@@ -83,8 +84,8 @@ async function readMountDevices(): Promise<ReadonlyMap<string, string>> {
   return devices;
 }
 
-async function toLockName({ fd, state }: { readonly fd: number; readonly state: FileState }, devices: ReadonlyMap<string, string>): Promise<string> {
-  const info = await readFile(`/proc/self/fdinfo/${fd}`, "latin1");
+function toLockName({ fd, state }: { readonly fd: number; readonly state: FileState }, devices: ReadonlyMap<string, string>): string {
+  const info = readFileSync(`/proc/self/fdinfo/${fd}`, "latin1");
   const device = devices.get(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? "");
   // Kernels before 5.14 don't tell the inode here.
   const inode = /^ino:\s*(\d+)$/m.exec(info)?.[1] ?? String(state.inode);

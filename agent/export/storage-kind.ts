@@ -32,10 +32,7 @@ const kinds: ReadonlyMap<bigint, StorageKind> = new Map([
 
 /** The kind that holds for all of some open files: the least that is known of any. */
 export async function storageKindOf(fds: readonly number[]): Promise<StorageKind> {
-  const found = new Set<StorageKind>();
-  for (const fd of fds) {
-    const { type } = await statfs(`/proc/self/fd/${fd}`, { bigint: true });
-    found.add(kinds.get(type) ?? "unknown");
-  }
+  const types = await Promise.all(fds.map(async (fd) => (await statfs(`/proc/self/fd/${fd}`, { bigint: true })).type));
+  const found = new Set<StorageKind>(types.map((type) => kinds.get(type) ?? "unknown"));
   return found.has("unknown") ? "unknown" : found.has("shared") ? "shared" : "local";
 }
