@@ -175,6 +175,12 @@ print(json.dumps([len(z.infolist()), z.getinfo('p1/huge').file_size, z.read('p1/
     expect(seen).toEqual([70_004, 2 ** 32 + 100, "after", true]);
     const { stdout } = await execa("bsdtar", ["-tf", target]);
     expect(stdout.split("\n")).toHaveLength(70_004);
+    // From a pipe too, where the length of the huge one is known only behind it.
+    const { stdout: piped } = await execa("bsdtar", ["-tf", "-"], { inputFile: target });
+    expect(piped).toBe(stdout);
+    const unpacked = await unpackFolder("zip64");
+    await execa("unzip", ["-qq", target, "p1/after", "-d", unpacked], { env: { TZ: "America/New_York" } });
+    expect((await lstat(join(unpacked, "p1/after"))).mtimeMs).toBe(1_759_947_871_000);
     const { stdout: info } = await execa("unzip", ["-Z", "-h", target]);
     expect(info).toContain("70004");
     await rm(target);
@@ -199,6 +205,14 @@ print(json.dumps([len(z.infolist()), z.getinfo('p1/huge').file_size, z.read('p1/
     );
     await execa("unzip", ["-qq", zip, "-d", await unpackFolder("hostile-zip")]);
     await execa("7z", ["t", zip]);
+  });
+
+  it("keeps colons, which are cut off only of a drive's name elsewhere", async () => {
+    const colons = await createFakeAgent([folder("p1", [folder("backup:2025", [file("std::pair", "pair"), file("ab: c", "text")])])]);
+    const target = join(work, "colons.zip");
+    await writeFile(target, Buffer.from(await (await colons.get("archive", "/p1/backup:2025", {}, { format: "zip" })).arrayBuffer()));
+    const entries = (await python(readZip, target)) as [string, string, string][];
+    expect(entries.map(([name, , data]) => [name, data])).toEqual([["backup:2025/", ""], ["backup:2025/std::pair", "pair"], ["backup:2025/ab: c", "text"]]);
   });
 });
 

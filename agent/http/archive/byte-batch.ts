@@ -9,12 +9,9 @@ export class ByteBatch {
   readonly #chunks: Uint8Array[] = [];
   #open: Buffer | undefined;
   #used = 0;
-  /** Bytes written so far, taken out or not. */
-  totalBytes = 0;
 
   /** The bytes may be kept: the caller never changes them afterwards. */
   write(bytes: Uint8Array): void {
-    this.totalBytes += bytes.length;
     if (bytes.length > batchBytes / 2) {
       this.#seal();
       this.#chunks.push(bytes);

@@ -13,7 +13,10 @@ export interface ArchiveEntry {
   readonly linkName?: ByteString;
 }
 
-/** One archive format: turns entries and their bytes into the archive's bytes, and knows nothing of walks. */
+/**
+ * One archive format: turns entries and their bytes into the archive's bytes, and knows nothing of walks.
+ * What gives a promise is to be waited for; most gives none, since a wait costs more than a small file.
+ */
 export interface ArchiveEncoder {
   readonly nameRule: NameRule;
   /** True when only a sparse file's ranges are stored; else its zeros are data like any other. */
@@ -24,11 +27,13 @@ export interface ArchiveEncoder {
   refusal(entry: ArchiveEntry): Refusal | undefined;
   /** @param dataBytes how many bytes of data follow */
   begin(entry: ArchiveEntry, dataBytes: number): void;
-  data(bytes: Uint8Array): void;
+  data(bytes: Uint8Array): Promise<void> | undefined;
   /** After the last of its bytes. */
-  finishEntry(): void;
+  finishEntry(): Promise<void> | undefined;
   /** The trailer: without it, nobody takes the archive for whole. */
   end(): void;
+  /** Lets go of what a broken-off archive still holds; may follow `end`. */
+  destroy(): void;
 }
 
 export interface Refusal {

@@ -37,48 +37,56 @@ export async function* writeArchive(request: ArchiveRequest, createEncoder: Enco
   let isFirst = true;
   // A nested generator costs several turns of the event loop even when it yields nothing, so there is
   // one only where much may come out between two items: the zeros of a sparse file, a hard link's bytes.
-  for await (const item of request.walk) {
-    if (item.kind === "data") {
-      if (open === undefined) throw new Error("walk gave data without an entry");
-      if (open.fillsHoles) yield* open.fillThenAccept(item.bytes, batch);
-      else open.accept(item.bytes);
-    } else {
-      if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
-      open?.finish();
-      open = undefined;
-      const name = names.name(item.path, item.type === "directory");
-      const linkName = item.hardLinkOf !== undefined && encoder.storesHardLinks ? names.nameOf(item.hardLinkOf) : undefined;
-      if (name === "") continue;
-      const entry = { name, node: item, ...(linkName === undefined ? {} : { linkName }) };
-      const refusal = refusalOf(item) ?? report.refusalOfLink(item) ?? encoder.refusal(entry);
-      if (refusal !== undefined) {
-        if (refusal.isError && request.onError === "fail") throw refusalError(item.path, refusal);
-        report.add(item.path, refusal);
-        continue;
-      }
-      if (item.hardLinkOf !== undefined && linkName === undefined) {
-        yield* copyAgain(request, encoder, batch, entry.name, item, item.hardLinkOf);
+  try {
+    for await (const item of request.walk) {
+      if (item.kind === "data") {
+        if (open === undefined) throw new Error("walk gave data without an entry");
+        if (open.fillsHoles) yield* open.fillThenAccept(item.bytes, batch);
+        else {
+          const accepted = open.accept(item.bytes);
+          if (accepted !== undefined) await accepted;
+        }
       } else {
-        open = new OpenEntry(encoder, item, linkName === undefined);
-        encoder.begin(entry, open.outputBytes);
+        if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
+        const finished = open?.finish();
+        if (finished !== undefined) await finished;
+        open = undefined;
+        const name = names.name(item.path, item.type === "directory");
+        const linkName = item.hardLinkOf !== undefined && encoder.storesHardLinks ? names.nameOf(item.hardLinkOf) : undefined;
+        if (name === "") continue;
+        const entry = { name, node: item, ...(linkName === undefined ? {} : { linkName }) };
+        const refusal = refusalOf(item) ?? report.refusalOfLink(item) ?? encoder.refusal(entry);
+        if (refusal !== undefined) {
+          if (refusal.isError && request.onError === "fail") throw refusalError(item.path, refusal);
+          report.add(item.path, refusal);
+          continue;
+        }
+        if (item.hardLinkOf !== undefined && linkName === undefined) {
+          yield* copyAgain(request, encoder, batch, entry.name, item, item.hardLinkOf);
+        } else {
+          open = new OpenEntry(encoder, item, linkName === undefined);
+          encoder.begin(entry, open.outputBytes);
+        }
       }
+      if (isFirst) batch.flush();
+      isFirst = false;
+      for (let chunk = batch.take(); chunk !== undefined; chunk = batch.take()) yield chunk;
     }
-    if (isFirst) batch.flush();
-    isFirst = false;
-    for (let chunk = batch.take(); chunk !== undefined; chunk = batch.take()) yield chunk;
+    if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
+    await open?.finish();
+    if (request.onError === "report" && !report.isEmpty) {
+      const text = report.toBytes();
+      const node = ownFile({ seconds: Math.floor(Date.now() / 1000), nanoseconds: 0, digits: 0 }, text.length);
+      encoder.begin({ name: names.ownName(errorReportName), node }, text.length);
+      await encoder.data(text);
+      await encoder.finishEntry();
+    }
+    encoder.end();
+    batch.flush();
+    yield* ready(batch);
+  } finally {
+    encoder.destroy();
   }
-  if (open?.fillsHoles === true) yield* open.fillToEnd(batch);
-  open?.finish();
-  if (request.onError === "report" && !report.isEmpty) {
-    const text = report.toBytes();
-    const node = ownFile({ seconds: Math.floor(Date.now() / 1000), nanoseconds: 0, digits: 0 }, text.length);
-    encoder.begin({ name: names.ownName(errorReportName), node }, text.length);
-    encoder.data(text);
-    encoder.finishEntry();
-  }
-  encoder.end();
-  batch.flush();
-  yield* ready(batch);
 }
 
 function refusalError(path: readonly ByteString[], { code, detail }: Refusal): PluckError {
@@ -106,11 +114,11 @@ async function* copyAgain(
   encoder.begin({ name, node }, sizeBytes);
   if (sizeBytes > 0) {
     for await (const bytes of request.readFile(hardLinkOf, sizeBytes)) {
-      encoder.data(bytes);
+      await encoder.data(bytes);
       yield* ready(batch);
     }
   }
-  encoder.finishEntry();
+  await encoder.finishEntry();
 }
 
 /** An entry whose data items are coming: counts them, and puts a sparse file's zeros in where the format wants them. */
@@ -145,38 +153,38 @@ class OpenEntry {
     return this.#ranges !== undefined;
   }
 
-  accept(bytes: Uint8Array): void {
+  accept(bytes: Uint8Array): Promise<void> | undefined {
     this.#received += bytes.length;
     if (this.#received > this.#expected) throw this.#lengthError();
-    this.#encoder.data(bytes);
+    return this.#encoder.data(bytes);
   }
 
-  finish(): void {
+  finish(): Promise<void> | undefined {
     if (this.#received !== this.#expected) throw this.#lengthError();
-    this.#encoder.finishEntry();
+    return this.#encoder.finishEntry();
   }
 
-  *fillThenAccept(bytes: Uint8Array, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+  async *fillThenAccept(bytes: Uint8Array, batch: ByteBatch): AsyncGenerator<Uint8Array, void, undefined> {
     for (let start = 0; start < bytes.length; ) {
       const range = this.#ranges?.[this.#rangeIndex];
       if (range === undefined) throw this.#lengthError();
       yield* this.#zerosUpTo(range.offset, batch);
       const length = Math.min(bytes.length - start, range.offset + range.length - this.#position);
-      if (length > 0) this.accept(bytes.subarray(start, start + length));
+      if (length > 0) await this.accept(bytes.subarray(start, start + length));
       start += length;
       this.#position += length;
       if (this.#position === range.offset + range.length) this.#rangeIndex++;
     }
   }
 
-  *fillToEnd(batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+  async *fillToEnd(batch: ByteBatch): AsyncGenerator<Uint8Array, void, undefined> {
     yield* this.#zerosUpTo(this.#sizeBytes, batch);
   }
 
-  *#zerosUpTo(offset: number, batch: ByteBatch): Generator<Uint8Array, void, undefined> {
+  async *#zerosUpTo(offset: number, batch: ByteBatch): AsyncGenerator<Uint8Array, void, undefined> {
     while (this.#position < offset) {
       const length = Math.min(zeros.length, offset - this.#position);
-      this.#encoder.data(zeros.subarray(0, length));
+      await this.#encoder.data(zeros.subarray(0, length));
       this.#position += length;
       yield* ready(batch);
     }
