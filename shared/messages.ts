@@ -32,7 +32,7 @@ export const volumeSchema = z.object({
   /** Its name under the mount: "p1", "vg-lv", "disk". */
   name: z.string(),
   path: z.string(),
-  kind: z.enum(["disk", "partition", "logical-volume"]),
+  kind: z.enum(["disk", "partition", "logical-volume", "array"]),
   size_bytes: z.number().int().nonnegative(),
   filesystem_type: z.string().nullable(),
   label: z.string().nullable(),

@@ -108,10 +108,11 @@ const fat: Recognised = { kind: "filesystem", type: "vfat", title: "FAT" };
  */
 export async function recognise(source: BlockSource): Promise<Recognised | undefined> {
   const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes));
-  const container = signatures.find((entry) => entry.kind === "container" && matches(entry, head));
-  if (container !== undefined) return container;
+  // A mirror with its superblock at the end starts as what it holds, be that a filesystem or another container.
   const raid = await findRaidSuperblock(source);
   if (raid !== undefined) return raid;
+  const container = signatures.find((entry) => entry.kind === "container" && matches(entry, head));
+  if (container !== undefined) return container;
   const found = recogniseExt(head) ?? signatures.find((entry) => matches(entry, head));
   if (found !== undefined) return found;
   if (isFatBootSector(head.subarray(0, 512))) return fat;

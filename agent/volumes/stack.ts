@@ -1,0 +1,259 @@
+import type { BlockSource } from "../blocks/block-source.ts";
+import { DiskError, toDiskError, unsupported } from "../blocks/disk-error.ts";
+import { recognise } from "../filesystems/recognise.ts";
+import { readLabel } from "./lvm/label.ts";
+import { PhysicalVolumes, type FoundGroup } from "./lvm/physical-volumes.ts";
+import { OpenGroup } from "./lvm/logical-volume.ts";
+import { arrayName, type MdMember, missingSlots, openArray } from "./mdraid/array.ts";
+import { readMdSuperblock } from "./mdraid/superblock.ts";
+import { isWholeDiskMember } from "./mdraid/whole-disk.ts";
+import { MissingMember } from "./missing-member.ts";
+import { scanTable } from "./table-scan.ts";
+import { VolumeNames } from "./volume-names.ts";
+import type { Volume } from "./volume.ts";
+
+/** One disk that is looked into; only what has a part on an own one is listed. */
+export interface StackDisk {
+  readonly name: string;
+  readonly source: BlockSource;
+  readonly isOwn: boolean;
+}
+
+/** A volume that may hold others. */
+interface Device {
+  readonly volume: Volume & { readonly source: BlockSource };
+  readonly isOwn: boolean;
+  /** How many layers it stands on. */
+  readonly depth: number;
+  /** Set where it turned out to be part of something: what, for people. */
+  note?: { readonly what: string; readonly results: string[] };
+}
+
+/** LUKS on LVM on RAID on partitions, twice over. */
+const MAX_DEPTH = 8;
+/** Volumes, and members of arrays and groups, of all the disks of one backup. */
+const MAX_DEVICES = 20_000;
+/** So many of the volumes that a member holds are named beside it. */
+const MAX_NAMED_RESULTS = 8;
+
+/** Takes disks apart, layer by layer, and puts arrays and groups together, until nothing new turns up. */
+export class Stack {
+  /** True when a member of something on an own disk was not found. */
+  isIncomplete = false;
+  readonly #unlock: ((volume: Volume) => Promise<BlockSource | undefined>) | undefined;
+  /** True when no further disks can come: what is incomplete is then opened as far as it goes. */
+  readonly #isFinal: boolean;
+  readonly #unreadableDisks: readonly string[];
+  readonly #names = new VolumeNames();
+  readonly #listed: (Volume | Device)[] = [];
+  readonly #arrays = new Map<string, { members: (MdMember & { device: Device })[]; isDone: boolean }>();
+  readonly #physicalVolumes = new PhysicalVolumes<Device>();
+  readonly #doneGroups = new Set<string>();
+  #fresh: Device[] = [];
+  #deviceCount = 0;
+
+  constructor(unlock: ((volume: Volume) => Promise<BlockSource | undefined>) | undefined, isFinal: boolean, unreadableDisks: readonly string[] = []) {
+    this.#unlock = unlock;
+    this.#isFinal = isFinal;
+    this.#unreadableDisks = unreadableDisks;
+  }
+
+  /** Throws only "io_error", and only for the first own disk's own table. */
+  async scan(disks: readonly StackDisk[]): Promise<Volume[]> {
+    for (const disk of disks) {
+      try {
+        await this.#addDisk(disk);
+      } catch (error) {
+        if (disk.isOwn) throw error;
+      }
+    }
+    // Each turn puts at least one array or group together, or is the last.
+    for (let turn = 0; turn < MAX_DEVICES; turn += 1) {
+      const fresh = this.#fresh;
+      this.#fresh = [];
+      for (const device of fresh) await this.#look(device);
+      if (this.#fresh.length > 0) continue;
+      if (await this.#openArrays(false)) continue;
+      if (await this.#openArrays(true)) continue;
+      if (!(await this.#openGroups())) break;
+    }
+    this.#noteMembersWithoutGroup();
+    return this.#listed.map((item) => ("volume" in item ? withNote(item) : item));
+  }
+
+  async #addDisk(disk: StackDisk): Promise<void> {
+    if (await isWholeDiskMember(disk.source)) {
+      this.#add({ name: "disk", kind: "disk", source: disk.source, sizeBytes: disk.source.sizeBytes }, disk.isOwn, 0);
+      return;
+    }
+    for (const volume of await scanTable(disk.source)) this.#add(volume, disk.isOwn, 0);
+  }
+
+  /** Lists a volume of an own disk, and looks into it later. */
+  #add(volume: Volume, isOwn: boolean, depth: number): void {
+    this.#deviceCount += 1;
+    const { source } = volume;
+    if (source === undefined || depth >= MAX_DEPTH || this.#deviceCount > MAX_DEVICES) {
+      if (isOwn) this.#listed.push(volume);
+      return;
+    }
+    const device: Device = { volume: { ...volume, source }, isOwn, depth };
+    if (isOwn) this.#listed.push(device);
+    this.#fresh.push(device);
+  }
+
+  /** Notes a member of an array or a group; opens an encrypted volume. What can't be read stays as it is. */
+  async #look(device: Device): Promise<void> {
+    const { source } = device.volume;
+    try {
+      const superblock = await readMdSuperblock(source);
+      if (superblock !== undefined) {
+        const known = this.#arrays.get(superblock.uuid) ?? { members: [], isDone: false };
+        known.members.push({ source, superblock, device });
+        this.#arrays.set(superblock.uuid, known);
+        return;
+      }
+      const label = await readLabel(source);
+      if (label !== undefined) {
+        await this.#physicalVolumes.add(label, source, device);
+        return;
+      }
+      if (device.isOwn && this.#unlock !== undefined && (await recognise(source))?.type === "crypto_LUKS") {
+        const opened = await this.#unlock(device.volume);
+        if (opened === undefined) return;
+        const { name } = device.volume;
+        device.note = { what: "LUKS encrypted volume, unlocked", results: [] };
+        await this.#addContents({ name: this.#names.take(`luks-${name}`), kind: "logical-volume", source: opened, sizeBytes: opened.sizeBytes }, device, [device]);
+      }
+    } catch (error) {
+      const known = toDiskError(error);
+      if (device.isOwn) this.#replace(device, { ...device.volume, error: known });
+    }
+  }
+
+  #replace(device: Device, volume: Volume): void {
+    const index = this.#listed.indexOf(device);
+    if (index >= 0) this.#listed[index] = volume;
+  }
+
+  /** @param degraded opens also those that lack members. Returns true when there is something new to look into. */
+  async #openArrays(degraded: boolean): Promise<boolean> {
+    let found = false;
+    for (const array of this.#arrays.values()) {
+      if (array.isDone) continue;
+      const isOwn = array.members.some(({ device }) => device.isOwn);
+      if (missingSlots(array.members).length > 0) {
+        if (!degraded) continue;
+        if (isOwn) this.isIncomplete = true;
+        // Without the other disks it can't be told which of the members are out of date.
+        if (!this.#isFinal) continue;
+      }
+      array.isDone = true;
+      found = true;
+      await this.#openArray(array.members, isOwn);
+    }
+    return found;
+  }
+
+  async #openArray(members: readonly (MdMember & { device: Device })[], isOwn: boolean): Promise<void> {
+    const devices = members.map(({ device }) => device);
+    const newest = members.reduce((best, one) => (one.superblock.events > best.superblock.events ? one : best)).superblock;
+    const name = isOwn ? this.#names.take(arrayName(newest), `${arrayName(newest)}-${newest.uuid.slice(0, 8)}`) : arrayName(newest);
+    for (const device of devices) device.note = { what: `member of the md array ${name}`, results: [] };
+    const depth = Math.max(...devices.map((device) => device.depth));
+    try {
+      const { source, remark } = await openArray(members);
+      const volume: Volume = { name, kind: "array", source, sizeBytes: source.sizeBytes, ...(remark === undefined ? {} : { error: remark }) };
+      await this.#addContents(volume, { isOwn, depth }, devices, true);
+    } catch (error) {
+      if (isOwn) this.#listed.push({ name, kind: "array", source: undefined, sizeBytes: 0, error: this.#explain(error) });
+      for (const device of devices) device.note?.results.push(name);
+    }
+  }
+
+  /** A new volume over others: itself, or its partitions where it has a table. */
+  async #addContents(volume: Volume, above: { readonly isOwn: boolean; readonly depth: number }, members: readonly Device[], mayHaveTable = false): Promise<void> {
+    const { source } = volume;
+    const add = (one: Volume): void => {
+      this.#add(one, above.isOwn, above.depth + 1);
+      for (const member of members) member.note?.results.push(one.name);
+    };
+    if (source === undefined || (!mayHaveTable && (await recognise(source)) !== undefined)) return add(volume);
+    const partitions = await scanTable(source);
+    if (partitions.some((one) => one.kind === "disk")) return add(volume);
+    for (const one of partitions) {
+      const name = `${volume.name}p${one.partition?.number ?? one.name}`;
+      const error = one.error ?? volume.error;
+      add({ ...one, name: above.isOwn ? this.#names.take(name) : name, ...(error === undefined ? {} : { error }) });
+    }
+  }
+
+  async #openGroups(): Promise<boolean> {
+    let found = false;
+    for (const group of this.#physicalVolumes.groups()) {
+      if (this.#doneGroups.has(group.group.uuid)) continue;
+      this.#doneGroups.add(group.group.uuid);
+      await this.#openGroup(group);
+      found = true;
+    }
+    return found;
+  }
+
+  async #openGroup({ group, members }: FoundGroup<Device>): Promise<void> {
+    const devices = new Map([...members].map(([uuid, member]) => [uuid, member.source]));
+    const open = new OpenGroup(group, { devices, degraded: this.#isFinal });
+    for (const { owner } of members.values()) owner.note = { what: `physical volume of the LVM2 volume group "${group.name}"`, results: [] };
+    for (const volume of group.logicalVolumes.values()) {
+      const type = volume.segments[0]?.type ?? "";
+      if (!volume.isVisible || type.endsWith("-pool")) continue;
+      const needed = [...open.physicalVolumesOf(volume.name)].flatMap((name) => members.get(group.physicalVolumes.get(name)?.uuid ?? "")?.owner ?? []);
+      const isOwn = needed.some((device) => device.isOwn);
+      if (!isOwn && needed.length === 0) continue;
+      await this.#openLogicalVolume(open, volume.name, needed, isOwn);
+    }
+  }
+
+  async #openLogicalVolume(open: OpenGroup, lv: string, devices: readonly Device[], isOwn: boolean): Promise<void> {
+    const { group } = open;
+    const plain = `${group.name}-${lv}`;
+    const escaped = `${group.name.replaceAll("-", "--")}-${lv.replaceAll("-", "--")}`;
+    const name = isOwn ? this.#names.take(plain, escaped, `${escaped}-${group.uuid.slice(0, 6)}`) : plain;
+    const depth = Math.max(...devices.map((device) => device.depth));
+    try {
+      const source = await open.openVisible(lv);
+      await this.#addContents({ name, kind: "logical-volume", source, sizeBytes: source.sizeBytes }, { isOwn, depth }, devices);
+    } catch (error) {
+      if (error instanceof MissingMember && isOwn) this.isIncomplete = true;
+      const sizeBytes = (group.logicalVolumes.get(lv)?.extentCount ?? 0) * group.extentBytes;
+      if (isOwn) this.#listed.push({ name, kind: "logical-volume", source: undefined, sizeBytes: Number.isSafeInteger(sizeBytes) ? sizeBytes : 0, error: this.#explain(error) });
+      for (const device of devices) device.note?.results.push(name);
+    }
+  }
+
+  /** A missing member may be on a disk that could not be opened: then trying again may help. */
+  #explain(error: unknown): DiskError {
+    const known = toDiskError(error);
+    if (!(known instanceof MissingMember) || this.#unreadableDisks.length === 0) return known;
+    return new DiskError("io_error", `${known.message}; not opened: ${this.#unreadableDisks.join(", ")}`);
+  }
+
+  #noteMembersWithoutGroup(): void {
+    for (const { owner, problem } of this.#physicalVolumes.withoutGroup()) {
+      if (owner.note !== undefined) continue;
+      if (owner.isOwn && problem === undefined) this.isIncomplete = true;
+      if (problem !== undefined) this.#replace(owner, { ...owner.volume, error: problem });
+      else owner.note = { what: "LVM2 physical volume without a volume group", results: [] };
+    }
+  }
+}
+
+/** A member is listed with what became of it; its own bytes are no filesystem. */
+function withNote({ volume, note }: Device): Volume {
+  if (note === undefined) return volume;
+  const { what, results } = note;
+  const unique = [...new Set(results)];
+  const named = unique.slice(0, MAX_NAMED_RESULTS).join(", ");
+  const more = unique.length > MAX_NAMED_RESULTS ? ` and ${unique.length - MAX_NAMED_RESULTS} more` : "";
+  return { ...volume, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
+}
+
