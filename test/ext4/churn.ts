@@ -32,6 +32,11 @@ export class Churn {
     }
   }
 
+  /** A file that it made, if it has not been replaced by another since. */
+  anyFile(): string | undefined {
+    return this.#files.length === 0 ? undefined : this.#random.pick(this.#files);
+  }
+
   /** Forces one file, and with it the transaction it belongs to, to the disk. */
   sync(): void {
     if (this.#files.length === 0) return;
