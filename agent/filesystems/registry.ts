@@ -3,9 +3,10 @@ import { ext4 } from "./ext4/driver.ts";
 import { fat } from "./fat/driver.ts";
 import type { FileSystemDriver } from "./filesystem.ts";
 import { recogniseContainer } from "./recognise.ts";
+import { xfs } from "./xfs/driver.ts";
 
 /** Every reader there is. FAT last: it has no magic, only plausible numbers. */
-export const fileSystemDrivers: readonly FileSystemDriver[] = [ext4, fat];
+export const fileSystemDrivers: readonly FileSystemDriver[] = [ext4, xfs, fat];
 
 /**
  * The reader for what lies on the source; undefined when there is none (see `recognise` for its name). A member of
