@@ -33,20 +33,25 @@ const demoPackages = {
 const testPackages = {
   ...runPackages,
   ...demoPackages,
+  "btrfs-progs": ["mkfs.btrfs", "btrfs"],
   attr: ["getfattr", "setfattr"],
   acl: ["getfacl", "setfacl"],
+  "btrfs-progs": ["mkfs.btrfs"],
   curl: ["curl"],
   gdisk: ["sgdisk"],
   jq: ["jq"],
   "libarchive-tools": ["bsdtar"],
   "libnbd-bin": ["nbdinfo", "nbdcopy", "nbdfuse"],
-  mosquitto: ["mosquitto"],
+  "mariadb-client": ["mariadb-dump"],
+  mosquitto: ["mosquitto", "mosquitto_passwd"],
   mount: ["mount", "losetup"],
   "p7zip-full": ["7z"],
   parted: ["parted"],
+  procps: ["ps", "pgrep"],
   python3: ["python3"],
   sleuthkit: ["fls", "icat"],
   unzip: ["unzip"],
+  xfsprogs: ["mkfs.xfs", "xfs_io"],
   zstd: ["zstd"],
 };
 const packagesFor = {
@@ -54,7 +59,7 @@ const packagesFor = {
   // The demo repository is built only where no repository of the user's own is named.
   run: process.env["PLUCK_REPOSITORY"] ? runPackages : { ...runPackages, ...demoPackages },
   test: testPackages,
-  bench: { ...testPackages, "nginx-light": ["nginx"], procps: ["ps"] },
+  bench: { ...testPackages, "nginx-light": ["nginx"] },
 };
 
 const purpose = process.argv[2] ?? "run";
