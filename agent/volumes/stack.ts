@@ -121,14 +121,26 @@ export class Stack {
       if (device.isOwn && this.#unlock !== undefined && (await recognise(source))?.type === "crypto_LUKS") {
         const opened = await this.#unlock(device.volume);
         if (opened === undefined) return;
-        const { name } = device.volume;
-        device.note = { what: "LUKS encrypted volume, unlocked", results: [] };
-        await this.#addContents({ name: this.#names.take(`luks-${name}`), kind: "logical-volume", source: opened, sizeBytes: opened.sizeBytes }, device, [device]);
+        await this.#addUnlocked(device, opened);
       }
     } catch (error) {
       const known = toDiskError(error);
       if (device.isOwn) this.#replace(device, { ...device.volume, error: known });
     }
+  }
+
+  /** What was encrypted takes the place of the encrypted volume, under its name; it may be a member of something again. */
+  async #addUnlocked(device: Device, source: BlockSource): Promise<void> {
+    const volume = { ...device.volume, source, sizeBytes: source.sizeBytes };
+    if ((await recognise(source)) === undefined) {
+      device.note = { what: "LUKS encrypted volume, unlocked", results: [] };
+      return await this.#addContents({ ...volume, name: this.#names.take(`luks-${volume.name}`) }, device, [device], true);
+    }
+    if (device.depth + 1 >= MAX_DEPTH) return;
+    const inner: Device = { volume, isOwn: device.isOwn, depth: device.depth + 1 };
+    const index = this.#listed.indexOf(device);
+    if (index >= 0) this.#listed[index] = inner;
+    this.#fresh.push(inner);
   }
 
   #replace(device: Device, volume: Volume): void {
@@ -204,11 +216,10 @@ export class Stack {
     const open = new OpenGroup(group, { devices, degraded: this.#isFinal });
     for (const { owner } of members.values()) owner.note = { what: `physical volume of the LVM2 volume group "${group.name}"`, results: [] };
     for (const volume of group.logicalVolumes.values()) {
-      const type = volume.segments[0]?.type ?? "";
-      if (!volume.isVisible || type.endsWith("-pool")) continue;
+      if (!open.isShown(volume)) continue;
       const needed = [...open.physicalVolumesOf(volume.name)].flatMap((name) => members.get(group.physicalVolumes.get(name)?.uuid ?? "")?.owner ?? []);
       const isOwn = needed.some((device) => device.isOwn);
-      if (!isOwn && needed.length === 0) continue;
+      if (needed.length === 0) continue;
       await this.#openLogicalVolume(open, volume.name, needed, isOwn);
     }
   }

@@ -17,5 +17,3 @@ export const maxStripes = 8000;
 export const maxKeyBytes = 512;
 /** LUKS1 has 8, cryptsetup's LUKS2 32. */
 export const maxKeyslots = 32;
-/** A passphrase of cryptsetup has at most 512 characters; a keyfile is more often 4 KiB than not. */
-export const maxSecretBytes = 64 * 1024;

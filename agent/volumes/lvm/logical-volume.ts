@@ -49,6 +49,13 @@ export class OpenGroup {
     }
   }
 
+  /** False for the parts that volumes are made of. A snapshot goes by the name of its store, not by that of its own entry. */
+  isShown({ name, isVisible, segments }: LogicalVolume): boolean {
+    const type = segments[0]?.type ?? "";
+    if (this.#snapshots.has(name)) return true;
+    return isVisible && type !== "snapshot" && !type.endsWith("-pool");
+  }
+
   /** What the guest sees under the volume's name: for a snapshot's store the snapshot. */
   async openVisible(name: string): Promise<BlockSource> {
     const snapshot = this.#snapshots.get(name) ?? this.#merging.get(name);
