@@ -1,12 +1,14 @@
 import type { BlockSource } from "../blocks/block-source.ts";
+import { btrfs } from "./btrfs/driver.ts";
 import { ext4 } from "./ext4/driver.ts";
 import { fat } from "./fat/driver.ts";
 import type { FileSystemDriver } from "./filesystem.ts";
+import { iso9660 } from "./iso9660/driver.ts";
 import { recogniseContainer } from "./recognise.ts";
 import { xfs } from "./xfs/driver.ts";
 
 /** Every reader there is. FAT last: it has no magic, only plausible numbers. */
-export const fileSystemDrivers: readonly FileSystemDriver[] = [ext4, xfs, fat];
+export const fileSystemDrivers: readonly FileSystemDriver[] = [btrfs, ext4, iso9660, xfs, fat];
 
 /**
  * The reader for what lies on the source; undefined when there is none (see `recognise` for its name). A member of

@@ -1,0 +1,71 @@
+import type { BlockSource } from "../../blocks/block-source.ts";
+import { DiskError, corrupt, toDiskError } from "../../blocks/disk-error.ts";
+import { asBuffer } from "../byte-string.ts";
+import type { FileSystemDriver } from "../filesystem.ts";
+import { openBtrfs } from "./open.ts";
+import { hasSuperblockMagic, mirrorOffsetsBytes, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
+import type { BtrfsFileSystem } from "./filesystem.ts";
+
+/**
+ * btrfs. Shows what Linux shows of a read-only mount, its log replayed, but for this:
+ * - The root is the default subvolume, as a plain mount has it. Where that isn't the top-level subvolume,
+ *   the latter is reachable as ".btrfs-toplevel" below the root; no listing shows that name.
+ * - A snapshot's entry of a subvolume that it doesn't hold is an empty folder, as in Linux; its time is
+ *   its parent's, where Linux makes one up.
+ * - Device and inode numbers of subvolumes are not Linux's; an inode's id is "subvolume:inode".
+ * - When the first superblock is damaged its newest intact copy is used; Linux refuses.
+ * - A filesystem over several devices opens with those at hand. What needs another one is "unsupported",
+ *   naming it; Linux refuses the whole mount without "degraded".
+ */
+export const btrfs: FileSystemDriver = {
+  name: "btrfs",
+
+  async probe(source: BlockSource): Promise<boolean> {
+    if (source.sizeBytes < superblockOffsetBytes + superblockSizeBytes) return false;
+    return hasSuperblockMagic(await source.read(superblockOffsetBytes, superblockSizeBytes));
+  },
+
+  async open(source: BlockSource): Promise<BtrfsFileSystem> {
+    return openDevices([source]);
+  },
+};
+
+/** Opens a filesystem over several devices; some may be missing. Throws "corrupt" when one belongs to another. */
+export async function openDevices(sources: readonly BlockSource[]): Promise<BtrfsFileSystem> {
+  const devices: { source: BlockSource; superblock: Superblock }[] = [];
+  for (const source of sources) devices.push({ source, superblock: await readSuperblock(source) });
+  const newest = devices.reduce((best, device) => (device.superblock.generation > best.superblock.generation ? device : best));
+  for (const { superblock } of devices) {
+    if (superblock.metadataUuid.equals(newest.superblock.metadataUuid)) continue;
+    throw corrupt("btrfs superblock", superblock.offsetBytes, `fsid ${superblock.fsid.toString("hex")} on one device, ${newest.superblock.fsid.toString("hex")} on another`);
+  }
+  return openBtrfs(newest.superblock, devices);
+}
+
+/** The first superblock, which alone is written last; when it is damaged, its newest intact copy. */
+async function readSuperblock(source: BlockSource): Promise<Superblock> {
+  let first: DiskError;
+  try {
+    return await readOne(source, superblockOffsetBytes);
+  } catch (error) {
+    first = toDiskError(error);
+    if (first.code === "unsupported") throw first;
+  }
+  let newest: Superblock | undefined;
+  for (const offset of mirrorOffsetsBytes) {
+    try {
+      const found = await readOne(source, offset);
+      if (newest === undefined || found.generation > newest.generation) newest = found;
+    } catch (error) {
+      // The error of the first one is what is told when no copy is good.
+      if (!(error instanceof DiskError)) throw error;
+    }
+  }
+  if (newest === undefined) throw first;
+  return newest;
+}
+
+async function readOne(source: BlockSource, offsetBytes: number): Promise<Superblock> {
+  if (source.sizeBytes < offsetBytes + superblockSizeBytes) throw corrupt("btrfs superblock", offsetBytes, `the volume has ${source.sizeBytes} bytes`);
+  return parseSuperblock(asBuffer(await source.read(offsetBytes, superblockSizeBytes)), offsetBytes);
+}
