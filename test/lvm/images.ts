@@ -23,7 +23,8 @@ lvm lvremove -q -y vg/hole1 vg/hole2
 lvm lvextend -q -l +6 vg/root \${disk0}2
 make with-dash -l 3 $disk1
 make striped -l 8 -i 2 -I 16k
-make span -l 90 $disk1 \${disk0}2
+make span -l 5 $disk1
+lvm lvextend -q -l +9 vg/span \${disk0}2
 for lv in root with-dash striped span; do fill /dev/vg/$lv $lv 12; done
 # A snapshot, with later writes to both.
 lvm lvcreate -q -y -s -n snap -l 6 -c 8k vg/root
