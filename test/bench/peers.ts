@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,6 +19,36 @@ export async function withExport<T>(qcow2File: string, use: (socket: string) => 
     server.kill("SIGTERM");
     await server;
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Milliseconds from the start of a bare qemu-nbd to its greeting on the socket: what no mount over it can go below. */
+export async function exportStartMs(qcow2File: string): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "pluck-bench-start-"));
+  const socket = join(folder, "nbd.sock");
+  const begun = performance.now();
+  const server = execa("setpriv", ["--pdeathsig", "TERM", "qemu-nbd", "--read-only", "--format=qcow2", `--socket=${socket}`, qcow2File], { reject: false });
+  try {
+    for (const end = Date.now() + 10_000; !(await greets(socket)); await sleep(2)) {
+      if (Date.now() > end) throw new Error("qemu-nbd did not greet within 10 s");
+    }
+    return performance.now() - begun;
+  } finally {
+    server.kill("SIGTERM");
+    await server;
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function greets(socket: string): Promise<boolean> {
+  const connection = connect(socket);
+  try {
+    return await new Promise((resolve) => {
+      connection.once("error", () => resolve(false));
+      connection.once("data", (bytes) => resolve(bytes.subarray(0, 8).toString("latin1") === "NBDMAGIC"));
+    });
+  } finally {
+    connection.destroy();
   }
 }
 
