@@ -59,6 +59,7 @@ const signatures: readonly Signature[] = [
   signature("filesystem", "ntfs", "NTFS", text("NTFS    "), 3),
   signature("filesystem", "exfat", "exFAT", text("EXFAT   "), 3),
   signature("filesystem", "ReFS", "ReFS", hex("0000005265465300"), 0),
+  signature("container", "xfs_external_log", "external XFS log", hex("feedbabe"), 0),
   signature("filesystem", "xfs", "XFS", text("XFSB"), 0),
   signature("filesystem", "btrfs", "btrfs", text("_BHRfS_M"), 65536 + 64),
   signature("filesystem", "f2fs", "F2FS", hex("1020f5f2"), 1024),

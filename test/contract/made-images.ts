@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import { makeXfsFromTree } from "../xfs/protofile.ts";
 import { requireTools } from "../tools/environment.ts";
 import { Random } from "../tools/random.ts";
 
@@ -17,6 +18,8 @@ export const madeImages: readonly (readonly [name: string, make: () => Promise<s
   ["mkfs.ext2", () => made("ext2", 24, makeExt("ext2", ["-b", "1024"]))],
   ["mkfs.ext3", () => made("ext3", 24, makeExt("ext3", ["-b", "2048"]))],
   ["mkfs.ext4", () => made("ext4", 32, makeExt("ext4", ["-b", "4096", "-O", "inline_data"]))],
+  ["mkfs.xfs, version 5", () => made("xfs5", 16, makeXfs([]))],
+  ["mkfs.xfs, version 4", () => made("xfs4", 16, makeXfs(["-m", "crc=0", "-n", "ftype=0", "-b", "size=512"]))],
 ];
 
 type Maker = (imagePath: string, treeFolder: string) => Promise<void>;
@@ -54,6 +57,14 @@ function makeExt(type: string, options: readonly string[]): Maker {
     requireTools("mkfs.ext4");
     await makeTree(tree, { symlinks: true });
     await execa("mke2fs", ["-q", "-F", "-t", type, ...options, "-d", tree, image]);
+  };
+}
+
+function makeXfs(options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("mkfs.xfs");
+    await makeTree(tree, { symlinks: true });
+    await makeXfsFromTree(image, tree, options);
   };
 }
 

@@ -62,6 +62,7 @@ export const refusedImages: ReadonlyMap<string, string> = new Map([
   ["ext4-corrupt/e2_j_corrupt_revoke_rcount", "r_count"],
   ["ext4-corrupt/e2_j_corrupt_sb_csum", "checksum"],
   ["ext4-corrupt/e2_j_corrupt_sb_magic", "magic"],
+  ["xfs/ul_xfs_log", "xfs_external_log"],
 ]);
 
 /** Images without a listing that may be read. */
