@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { archiveFormats, linkOperations, maxLinkLifeS } from "./link.ts";
-import { idPattern, volumeSchema } from "./messages.ts";
+import { idPattern, maxVolumeNameLength, volumeSchema } from "./messages.ts";
+import { maxSecretBytes } from "./sealed-secret.ts";
 
 /** The REST schemas: they validate requests, type the handlers and make /openapi.json. */
 
@@ -138,6 +139,19 @@ export const mountSchema = z
   .openapi("Mount");
 export type Mount = z.infer<typeof mountSchema>;
 export const mountListSchema = z.object({ mounts: z.array(mountSchema) }).openapi("MountList");
+
+/** Longest keyfile in base64. */
+const maxKeyLength = Math.ceil(maxSecretBytes / 3) * 4;
+export const unlockRequestSchema = z
+  .strictObject({
+    /** Its name: "p3". */
+    volume: z.string().min(1).max(maxVolumeNameLength),
+    passphrase: z.string().min(1).max(4096).optional(),
+    /** The contents of a keyfile, base64. */
+    key: z.base64("must be the contents of a keyfile in base64").min(1).max(maxKeyLength).optional(),
+  })
+  .openapi("UnlockRequest");
+export type UnlockRequest = z.infer<typeof unlockRequestSchema>;
 
 export const createLinkSchema = z
   .strictObject({

@@ -66,6 +66,16 @@ export const openMountSchema = z.object({
   transfers: z.number().int().nonnegative(),
 });
 
+export const maxVolumeNameLength = 512;
+/** A secret of 64 KiB, in base64 twice over, with its envelope. */
+const maxSealedLength = 128 * 1024;
+
+export const sealKeySchema = z.object({
+  jwk: z.object({ kty: z.string().max(16), crv: z.string().max(16), x: z.string().max(128), kid: z.string().max(64) }),
+  expires_at: z.iso.datetime(),
+});
+export type SealKey = z.infer<typeof sealKeySchema>;
+
 export const commandBodies = {
   /** Opens a disk under this mount id; the same command again answers with what is open. */
   mount: z.object({
@@ -77,6 +87,15 @@ export const commandBodies = {
     /** Origin of the web page that may read answers (CORS); null for none. */
     web_origin: z.string().nullable(),
   }),
+  /** A public key to encrypt one secret with; used once, within its life. */
+  unlock_key: z.object({ mount_id: id }),
+  /** Opens an encrypted volume of an open mount. */
+  unlock: z.object({
+    mount_id: id,
+    volume: z.string().min(1).max(maxVolumeNameLength),
+    /** From shared/sealed-secret.ts, with a key from `unlock_key`: only the agent can read it. */
+    sealed: z.string().min(1).max(maxSealedLength),
+  }),
   /** Ends it; succeeds also when nothing is open. */
   unmount: z.object({ mount_id: id }),
   /** Reads a file's chain without opening it: exists, inside the repository, its size. */
@@ -85,15 +104,19 @@ export const commandBodies = {
   scan: z.object({}),
 } as const;
 
+const openDiskSchema = z.object({
+  mount_id: id,
+  nbd_device: z.string(),
+  /** "ext4" when one volume is readable, "ext4,vfat" when several are, in volume order; null for none. */
+  filesystem_type: z.string().nullable(),
+  size_bytes: z.number().int().nonnegative(),
+  volumes: z.array(volumeSchema),
+});
+
 export const commandResults = {
-  mount: z.object({
-    mount_id: id,
-    nbd_device: z.string(),
-    /** "ext4" when one volume is readable, "ext4,vfat" when several are, in volume order; null for none. */
-    filesystem_type: z.string().nullable(),
-    size_bytes: z.number().int().nonnegative(),
-    volumes: z.array(volumeSchema),
-  }),
+  mount: openDiskSchema,
+  unlock_key: sealKeySchema,
+  unlock: openDiskSchema,
   unmount: z.object({ mount_id: id, was_open: z.boolean() }),
   check: z.object({
     files: z.array(

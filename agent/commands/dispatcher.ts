@@ -6,16 +6,18 @@ import { check } from "./check.ts";
 import type { CommandHandler, CommandServices } from "./command.ts";
 import { mount } from "./mount.ts";
 import { scan } from "./scan.ts";
+import { unlock, unlockKey } from "./unlock.ts";
+import { UnlockDesk } from "./unlock-desk.ts";
 import { unmount } from "./unmount.ts";
 
-const handlers: { readonly [N in CommandName]: CommandHandler<N> } = { mount, unmount, check, scan };
+const handlers: { readonly [N in CommandName]: CommandHandler<N> } = { mount, unlock_key: unlockKey, unlock, unmount, check, scan };
 
 /** Commands remembered by id: a broker repeats what was not acknowledged, a coordinator what was not answered. */
 const rememberedCommands = 1000;
 /** They are repeated within their deadline, which is minutes. */
 const rememberedMs = 15 * 60_000;
 
-export interface DispatcherOptions extends CommandServices {
+export interface DispatcherOptions extends Omit<CommandServices, "unlocks"> {
   readonly agentId: string;
   readonly logger: Logger;
   readonly publishReply: (topic: string, reply: Reply) => void;
@@ -31,10 +33,13 @@ export interface DispatcherOptions extends CommandServices {
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
+  readonly #services: CommandServices;
   readonly #replies = new LRUCache<string, Promise<Reply>>({ max: rememberedCommands, ttl: rememberedMs });
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    const { mounts, repositoryRoot } = options;
+    this.#services = { mounts, repositoryRoot, unlocks: new UnlockDesk() };
   }
 
   /** Resolves when the command was answered or dropped. Never throws. */
@@ -78,7 +83,7 @@ export class Dispatcher {
     const { id, op } = command;
     const startedAt = performance.now();
     try {
-      const result = await runBody(command, this.#options);
+      const result = await runBody(command, this.#services);
       logger.info({ command_id: id, op, ms: Math.round(performance.now() - startedAt) }, "command done");
       return { v: 1, id, ok: true, result };
     } catch (error) {

@@ -94,8 +94,10 @@ const signatures: readonly Signature[] = [
   signature("disk", "ldm", "Windows dynamic disk (LDM)", text("PRIVHEAD"), 6 * 512),
 ];
 
-/** Two bytes that other contents may hold by chance: asked last. */
+/** What other contents may hold by chance: asked last. */
 const weakSignatures: readonly Signature[] = [
+  // The second header of LUKS2, which cryptsetup finds where the first was overwritten. A filesystem made since may have left it there.
+  signature("container", "crypto_LUKS", "LUKS encrypted volume", text("SKUL\xba\xbe"), 0x4000, 0x8000, 0x10000, 0x20000),
   signature("filesystem", "nilfs2", "NILFS2", hex("3434"), 1024 + 6),
   signature("filesystem", "hfs", "HFS", text("BD"), 1024),
   signature("disk", "sun", "Sun disk label", hex("dabe"), 508),

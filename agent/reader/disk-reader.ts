@@ -12,7 +12,15 @@ import type { VolumeSummary } from "../../shared/messages.ts";
  */
 export interface DiskReader {
   readonly sizeBytes: number;
+  /** As they are now: unlocking one changes them. */
   readonly volumes: readonly VolumeSummary[];
+
+  /**
+   * Opens an encrypted volume. What is in it takes its place in `volumes`; logical volumes inside it are added.
+   * Nothing happens when it is unlocked already. Takes seconds, on purpose of whoever encrypted it.
+   * @throws PluckError wrong_key, path_not_found (no such volume), invalid_request (it isn't encrypted)
+   */
+  unlock(request: UnlockRequest): Promise<void>;
 
   /** One page of a folder, directories first, then by name (bytes). "/" lists the volumes. */
   list(request: ListRequest): Promise<ListPage>;
@@ -38,6 +46,13 @@ export interface DiskReader {
   walk(request: PathRequest): AsyncIterable<WalkItem>;
 }
 
+export interface UnlockRequest {
+  /** A volume's name: "p3". */
+  readonly volume: string;
+  /** The passphrase as UTF-8, or the contents of a keyfile. */
+  readonly secret: Uint8Array;
+}
+
 export interface PathRequest {
   /** As written, from parseGuestPath: see nameCandidates in shared/guest-path.ts. */
   readonly segments: readonly string[];
@@ -58,6 +73,12 @@ export interface NodeError {
   readonly detail: string;
 }
 
+/** Why a volume can't be read: that it waits for a key is no error of the disk's. */
+export interface VolumeError {
+  readonly code: NodeError["code"] | "volume_locked";
+  readonly detail: string;
+}
+
 /** An entry of a listing. Where attributes can't be read they are undefined and `error` says why. */
 export interface ListedNode {
   /** Names from the mount's root: ["p2", "etc", "hosts"], byte strings. */
@@ -70,7 +91,7 @@ export interface ListedNode {
   readonly gid?: number;
   readonly modifiedAt?: Timestamp;
   readonly symlinkTarget?: ByteString;
-  readonly error?: NodeError;
+  readonly error?: VolumeError;
 }
 
 export interface ListPage {
@@ -129,7 +150,7 @@ export interface WalkEntry {
   /** Set for a file with holes: only these ranges are sent, in order; the rest is zeros. */
   readonly dataRanges?: readonly { readonly offset: number; readonly length: number }[];
   /** It can't be read (found before any of its bytes was sent): no data follows. */
-  readonly error?: NodeError;
+  readonly error?: VolumeError;
   /** Some of its extended attributes can't be read; its data is whole and follows all the same. */
   readonly xattrError?: NodeError;
 }

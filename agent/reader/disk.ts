@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import type { BlockSource } from "../blocks/block-source.ts";
 import { cached } from "../blocks/cached.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
-import { scanVolumes } from "../volumes/scan.ts";
+import { scanVolumes, type ScanOptions } from "../volumes/scan.ts";
 import type { Volume } from "../volumes/volume.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import { contentStream, readContent } from "./content.ts";
-import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
+import { EncryptedVolumes, type LockedVolume } from "./encrypted-volumes.ts";
 import { FolderCache } from "./folder.ts";
 import { listFolder } from "./listing.ts";
 import { modifiedAt, ownXattrs, toListedNode, volumeNode } from "./node.ts";
@@ -26,7 +27,7 @@ export interface OpenDiskOptions {
   /** Changes when the disk's contents change: part of every ETag. */
   readonly diskId: string;
   /** Finds the volumes; by default every table and volume manager there is. */
-  readonly scan?: (source: BlockSource) => Promise<readonly Volume[]>;
+  readonly scan?: (source: BlockSource, options: Pick<ScanOptions, "unlock">) => Promise<readonly Volume[]>;
   /** Opens the filesystem of a volume; by default the registered ones. */
   readonly open?: (source: BlockSource) => Promise<FileSystem>;
   /** Volumes that are not opened, by name, and why. */
@@ -50,12 +51,15 @@ export interface OpenDisk extends DiskReader {
  */
 export async function openDisk(source: BlockSource, options: OpenDiskOptions): Promise<OpenDisk> {
   const disk = cached(source, { capacityBytes: cacheBytes });
-  let found: readonly Volume[];
-  try {
-    found = await (options.scan ?? scanVolumes)(disk);
-  } catch (error) {
-    throw toReaderError(error, "volumes of the disk");
-  }
+  const encrypted = new EncryptedVolumes();
+  const find = async (): Promise<readonly Volume[]> => {
+    try {
+      return await (options.scan ?? scanVolumes)(disk, { unlock: encrypted.find });
+    } catch (error) {
+      throw toReaderError(error, "volumes of the disk");
+    }
+  };
+  const found = await find();
   const open = options.open ?? openFileSystem;
   const openOne = (volume: Volume, index: number) => openVolume(volume, index, open, options.skip?.get(volume.name));
   let volumes: OpenVolume[] = [];
@@ -66,23 +70,64 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
       volumes.push(await openOne(volume, index));
     }
   }
-  return new LocalDisk(source.sizeBytes, volumes, options.diskId);
+  const unlock = async (known: readonly OpenVolume[], { volume: name, secret }: UnlockRequest): Promise<readonly OpenVolume[]> => {
+    await encrypted.unlock(lockedVolume(known, name), secret);
+    return await Promise.all((await find()).map(async (volume, index) => stillOpen(known, volume) ?? (await openOne(volume, index))));
+  };
+  return new LocalDisk(source.sizeBytes, volumes, options.diskId, unlock);
 }
+
+function lockedVolume(known: readonly OpenVolume[], name: string): LockedVolume {
+  const volume = known.find((one) => one.summary.name === name);
+  if (volume === undefined) throw new PluckError("path_not_found", `The disk has no volume ${name}.`);
+  if (volume.readable) throw new PluckError("invalid_request", `${name} is not encrypted.`);
+  if (volume.locked === undefined) throw new PluckError(volume.error.code, `${name} is no volume that a key opens: ${volume.error.detail}`);
+  return volume.locked;
+}
+
+/** A volume that was open before an encrypted one was unlocked stays as it is. */
+function stillOpen(known: readonly OpenVolume[], volume: Volume): OpenVolume | undefined {
+  return known.find(({ readable, summary }) => readable && summary.name === volume.name && summary.kind === volume.kind && summary.size_bytes === volume.sizeBytes);
+}
+
+/** Unlocks a volume, and looks for volumes anew. */
+type Unlock = (known: readonly OpenVolume[], request: UnlockRequest) => Promise<readonly OpenVolume[]>;
 
 class LocalDisk implements OpenDisk {
   readonly sizeBytes: number;
-  readonly volumes: readonly VolumeSummary[];
-  readonly #open: readonly OpenVolume[];
+  volumes: readonly VolumeSummary[];
+  #open: readonly OpenVolume[];
+  readonly #unlock: Unlock;
+  readonly #unlocked = new Set<string>();
+  #unlocking: Promise<unknown> = Promise.resolve();
   readonly #diskId: string;
   readonly #folders = new FolderCache();
   readonly #budget = new ReadBudget();
   readonly #closed = new AbortController();
 
-  constructor(sizeBytes: number, open: readonly OpenVolume[], diskId: string) {
+  constructor(sizeBytes: number, open: readonly OpenVolume[], diskId: string, unlock: Unlock) {
     this.sizeBytes = sizeBytes;
     this.#open = open;
+    this.#unlock = unlock;
     this.#diskId = diskId;
     this.volumes = open.map((volume) => volume.summary);
+  }
+
+  /** One at a time: each may cost a gigabyte. */
+  async unlock(request: UnlockRequest): Promise<void> {
+    const before = this.#unlocking;
+    const run = async (): Promise<void> => {
+      await before.catch(() => undefined);
+      // What was unlocked may hold an encrypted volume of the same name.
+      const isLocked = this.#open.some((one) => one.summary.name === request.volume && !one.readable && one.locked !== undefined);
+      if (!isLocked && this.#unlocked.has(request.volume)) return;
+      this.#open = await this.#unlock(this.#open, request);
+      this.#unlocked.add(request.volume);
+      this.volumes = this.#open.map((volume) => volume.summary);
+    };
+    const done = this.#reading("unlocking", run);
+    this.#unlocking = done;
+    await done;
   }
 
   async list(request: ListRequest): Promise<ListPage> {

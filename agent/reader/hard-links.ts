@@ -1,6 +1,6 @@
 import type { ByteString } from "../filesystems/byte-string.ts";
 import type { Attributes } from "../filesystems/filesystem.ts";
-import type { NodeError, WalkEntry } from "./disk-reader.ts";
+import type { VolumeError, WalkEntry } from "./disk-reader.ts";
 
 /** Names of one file that are remembered; beyond it a further name is given as a file of its own, which is true as well. */
 const maxRememberedLinks = 500_000;
@@ -9,7 +9,7 @@ const maxRememberedLinks = 500_000;
 export class HardLinks {
   readonly #first = new Map<string, { readonly path: readonly ByteString[]; left: number }>();
   /** Why files could not be given, by their first name. */
-  readonly #failed = new Map<string, NodeError>();
+  readonly #failed = new Map<string, VolumeError>();
 
   /** The path already given for this file; undefined when this is its first. */
   targetOf(volume: ByteString, attributes: Attributes, path: readonly ByteString[]): readonly ByteString[] | undefined {

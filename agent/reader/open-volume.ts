@@ -5,7 +5,8 @@ import type { FileSystem, FileSystemFacts } from "../filesystems/filesystem.ts";
 import type { Volume } from "../volumes/volume.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
-import type { NodeError } from "./disk-reader.ts";
+import type { NodeError, VolumeError } from "./disk-reader.ts";
+import { describeLocked, type LockedVolume } from "./encrypted-volumes.ts";
 import { recogniseType } from "./open-file-system.ts";
 import { toNodeError } from "./reader-error.ts";
 
@@ -29,8 +30,10 @@ export interface ReadableVolume {
 export interface UnreadableVolume {
   readonly readable: false;
   readonly name: ByteString;
-  readonly error: NodeError;
+  readonly error: VolumeError;
   readonly summary: VolumeSummary;
+  /** Set where a key would open it. */
+  readonly locked?: LockedVolume;
 }
 
 /** Opens the filesystem of a volume; whatever goes wrong becomes the volume's error. @param index its place on the disk */
@@ -53,8 +56,21 @@ export async function openVolume(
     const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
     return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark) };
   } catch (error) {
-    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), await recogniseType(volume.source));
+    const type = await recogniseType(volume.source);
+    if (type === "crypto_LUKS" && remark === undefined) return openLocked(volume, volume.source, type);
+    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), type);
   }
+}
+
+async function openLocked(volume: Volume, source: BlockSource, type: string): Promise<OpenVolume> {
+  const { uuid, label, error } = await describeLocked(source, volume.name);
+  return {
+    readable: false,
+    name: textToByteString(volume.name),
+    error,
+    summary: { ...summarise(volume, undefined, error), filesystem_type: type, uuid, label },
+    ...(error.code === "volume_locked" ? { locked: { volume, source } } : {}),
+  };
 }
 
 async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
@@ -69,7 +85,7 @@ async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T
   }
 }
 
-function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: NodeError | undefined): VolumeSummary {
+function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: VolumeError | undefined): VolumeSummary {
   const { partition } = volume;
   return {
     name: volume.name,

@@ -1,6 +1,6 @@
 import type { ErrorBody } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
-import type { ListRequest, NodeError, PathRequest } from "./disk-reader.ts";
+import type { ListRequest, NodeError, PathRequest, UnlockRequest } from "./disk-reader.ts";
 import type { PackedGroup } from "./pack-walk.ts";
 
 /**
@@ -14,6 +14,7 @@ export type ToWorker =
   | { readonly kind: "open"; readonly id: number; readonly request: OpenDiskRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "list"; readonly request: ListRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "info" | "resolve"; readonly request: PathRequest }
+  | { readonly kind: "call"; readonly id: number; readonly method: "unlock"; readonly request: UnlockRequest }
   | { readonly kind: "read"; readonly id: number; readonly request: PathRequest & { readonly offset: number; readonly length: number } }
   | { readonly kind: "walk"; readonly id: number; readonly request: PathRequest }
   | { readonly kind: "credit"; readonly id: number; readonly bytes: number }

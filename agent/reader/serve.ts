@@ -49,6 +49,10 @@ class DiskServer {
         return void this.#answer(message.id, async () => {
           const disk = this.#opened();
           if (message.method === "list") return disk.list(message.request);
+          if (message.method === "unlock") {
+            await disk.unlock(message.request).finally(() => message.request.secret.fill(0));
+            return disk.volumes;
+          }
           return message.method === "info" ? disk.info(message.request) : disk.resolve(message.request);
         });
       case "read":

@@ -161,7 +161,7 @@ async function statVisits(visits: readonly Visit[]): Promise<(Attributes | DiskE
     if (first.kind === "volume") {
       const { volume } = first;
       if (volume.readable) found.push(...(await statMany(volume.fileSystem, [volume.fileSystem.root])));
-      else found.push(new DiskError(volume.error.code, volume.error.detail));
+      else found.push(new DiskError(volume.error.code === "volume_locked" ? "unsupported" : volume.error.code, volume.error.detail));
       start += 1;
       continue;
     }

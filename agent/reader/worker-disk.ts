@@ -1,6 +1,6 @@
 import { fromErrorBody, type PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
-import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { OpenedDisk, ToWorker } from "./protocol.ts";
 import type { ReaderWorker } from "./reader-worker.ts";
@@ -8,13 +8,17 @@ import type { ReaderWorker } from "./reader-worker.ts";
 /** One open disk behind a worker. */
 export class WorkerDisk implements DiskReader {
   readonly sizeBytes: number;
-  readonly volumes: readonly VolumeSummary[];
+  volumes: readonly VolumeSummary[];
   readonly worker: ReaderWorker;
 
   constructor(worker: ReaderWorker, opened: OpenedDisk) {
     this.worker = worker;
     this.sizeBytes = opened.sizeBytes;
     this.volumes = opened.volumes;
+  }
+
+  async unlock(request: UnlockRequest): Promise<void> {
+    this.volumes = (await this.worker.call((id) => ({ kind: "call", id, method: "unlock", request }))) as readonly VolumeSummary[];
   }
 
   async list(request: ListRequest): Promise<ListPage> {

@@ -132,9 +132,10 @@ export class Stack {
   /** What was encrypted takes the place of the encrypted volume, under its name; it may be a member of something again. */
   async #addUnlocked(device: Device, source: BlockSource): Promise<void> {
     const volume = { ...device.volume, source, sizeBytes: source.sizeBytes };
-    if ((await recognise(source)) === undefined) {
+    const hasTable = (await recognise(source)) === undefined && (await scanTable(source)).every((one) => one.kind !== "disk");
+    if (hasTable) {
       device.note = { what: "LUKS encrypted volume, unlocked", results: [] };
-      return await this.#addContents({ ...volume, name: this.#names.take(`luks-${volume.name}`) }, device, [device], true);
+      return await this.#addContents(volume, device, [device], true);
     }
     if (device.depth + 1 >= MAX_DEPTH) return;
     const inner: Device = { volume, isOwn: device.isOwn, depth: device.depth + 1 };

@@ -12,6 +12,7 @@ import {
   mountRequestSchema,
   mountSchema,
   resourcesSchema,
+  unlockRequestSchema,
 } from "../../shared/api.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { pathFromQuery } from "../../shared/guest-path.ts";
@@ -21,6 +22,7 @@ import { getMount, listMounts } from "../services/mounts/get-mount.ts";
 import { issueLink, type LinkRequest } from "../services/mounts/issue-link.ts";
 import { mountDisk } from "../services/mounts/mount-disk.ts";
 import { listResources } from "../services/mounts/resources.ts";
+import { unlockVolume } from "../services/mounts/unlock-volume.ts";
 import { cleanupStatus } from "../services/sweep/cleanup-status.ts";
 import { mountExamples } from "./examples.ts";
 import { type AppEnv, bearer, body, createRouter, json, problems } from "./router.ts";
@@ -99,6 +101,29 @@ const endRoute = createRoute({
   description: "Ends every link of the mount too. Idempotent: ending what has ended, or never was, is no error. With the agent offline the mount is ended when it is back.",
   request: { params: mountParam },
   responses: { 204: { description: "It has ended, or will" }, ...problems() },
+});
+
+const unlockRoute = createRoute({
+  method: "post",
+  path: "/restore/{mount_id}/unlock",
+  tags,
+  security: bearer,
+  summary: "Unlock an encrypted volume",
+  description:
+    "For volumes whose error is `volume_locked`. Either `passphrase`, or `key`: the contents of a keyfile in base64. The answer is the mount with what the volume holds; it keeps its name, and logical volumes inside it are added. " +
+    "The secret is encrypted for the agent, kept only in the memory of the disk's reader, and written nowhere; after a restart of the agent the volume is locked again. " +
+    "It takes seconds, as the volume's owner wanted it. Five wrong keys in a row are free, then each further one waits longer.",
+  request: {
+    params: mountParam,
+    body: body(unlockRequestSchema, {
+      passphrase: { summary: "With a passphrase", value: { volume: "p3", passphrase: "correct horse battery staple" } },
+      key: { summary: "With the contents of a keyfile", value: { volume: "vg0-data", key: "c2VjcmV0IGtleWZpbGU=" } },
+    }),
+  },
+  responses: {
+    200: json(mountSchema, "It is unlocked"),
+    ...problems("mount_not_found", "path_not_found", "wrong_key", "too_many_attempts", "unsupported", "corrupt", "io_error", "backup_in_use", "agent_offline", "agent_timeout"),
+  },
 });
 
 const filesRoute = createRoute({
@@ -180,6 +205,16 @@ export const restoreRoutes = createRouter()
   .openapi(endRoute, async (c) => {
     await endMount({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, reason: "requested" } });
     return c.body(null, 204);
+  })
+  .openapi(unlockRoute, async (c) => {
+    const { volume, passphrase, key } = c.req.valid("json");
+    if ((passphrase === undefined) === (key === undefined)) throw new PluckError("invalid_request", "passphrase: give either this or key.");
+    const secret = passphrase === undefined ? Buffer.from(key ?? "", "base64") : Buffer.from(passphrase, "utf8");
+    try {
+      return c.json(await unlockVolume({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, volume, secret } }), 200);
+    } finally {
+      secret.fill(0);
+    }
   })
   .openapi(filesRoute, async (c) => {
     const { recursive, limit, cursor } = c.req.valid("query");

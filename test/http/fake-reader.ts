@@ -68,6 +68,10 @@ export class FakeReader implements DiskReader {
     this.#root = { name: "", type: "directory", children: volumes };
   }
 
+  unlock(): Promise<void> {
+    return Promise.reject(new PluckError("invalid_request", "Nothing here is encrypted."));
+  }
+
   find(request: PathRequest): { node: FakeNode; path: ByteString[] } {
     // The real reader lives in a worker: what it is asked must be plain data.
     const { segments } = structuredClone(request);

@@ -37,7 +37,7 @@ export interface ArchiveEncoder {
 }
 
 export interface Refusal {
-  readonly code: "corrupt" | "unsupported" | "io_error";
+  readonly code: "corrupt" | "unsupported" | "io_error" | "volume_locked";
   readonly detail: string;
   /** An error ends the archive, or is reported; what other archivers pass over too (sockets, devices in zip) only reported. */
   readonly isError: boolean;

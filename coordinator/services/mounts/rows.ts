@@ -128,6 +128,12 @@ export async function adoptSlot(db: Queries, seen: RowVersion, agentId: string, 
   await withRetry(async () => await db.update(restoreMounts).set({ nbdDevice, updatedAt: now }).where(same));
 }
 
+/** The agent unlocked a volume of an open mount: what it holds is shown now. Nothing happens when the row has moved on. */
+export async function setVolumes(db: Queries, seen: RowVersion, now: Date, changes: Pick<RowChanges, "volumes" | "filesystemType">): Promise<void> {
+  const same = and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, "mounted"));
+  await withRetry(async () => await db.update(restoreMounts).set({ ...changes, updatedAt: now }).where(same));
+}
+
 /** Moves the deadline of a command that is still under way. */
 export async function renewClaim(db: Queries, seen: RowVersion, commandDeadline: Date): Promise<boolean> {
   const same = and(eq(restoreMounts.id, seen.id), eq(restoreMounts.generation, seen.generation), eq(restoreMounts.status, seen.status));
