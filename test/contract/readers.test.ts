@@ -23,7 +23,7 @@ const refused = new Set([
 ]);
 
 describe("readers on shared images", () => {
-  for (const kind of ["fat", "ext4", "ext4-corrupt", "qcow2", "xfs"]) {
+  for (const kind of ["fat", "ext4", "ext4-corrupt", "iso9660", "qcow2", "xfs"]) {
     for (const image of sharedImages(kind)) {
       // Only what fills its disk: the contract opens no partitions.
       if (refused.has(image.name) || (kind === "xfs" && !image.expected.has(""))) continue;
