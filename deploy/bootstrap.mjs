@@ -39,6 +39,7 @@ const testPackages = {
   "btrfs-progs": ["mkfs.btrfs"],
   curl: ["curl"],
   gdisk: ["sgdisk"],
+  genisoimage: ["genisoimage", "isoinfo"],
   jq: ["jq"],
   "libarchive-tools": ["bsdtar"],
   "libnbd-bin": ["nbdinfo", "nbdcopy", "nbdfuse"],
@@ -50,8 +51,10 @@ const testPackages = {
   procps: ["ps", "pgrep"],
   python3: ["python3"],
   sleuthkit: ["fls", "icat"],
+  "squashfs-tools": ["mksquashfs", "unsquashfs"],
   unzip: ["unzip"],
   xfsprogs: ["mkfs.xfs", "xfs_io"],
+  xorriso: ["xorriso"],
   zstd: ["zstd"],
 };
 const packagesFor = {

@@ -13,6 +13,10 @@ import type { Volume } from "./volume.ts";
  * a source and an error can be read, but its table contradicts itself. Throws only "io_error".
  */
 export async function scanTable(source: BlockSource): Promise<Volume[]> {
+  return await withHybridIso(source, await scanPartitions(source));
+}
+
+async function scanPartitions(source: BlockSource): Promise<Volume[]> {
   const sector = await source.read(0, Math.min(MBR_BYTES, source.sizeBytes));
   const record = parseBootRecord(sector);
   if (record === undefined) return await scanWithoutTable(source);
@@ -34,6 +38,29 @@ async function scanProtectedGpt(source: BlockSource): Promise<Volume[]> {
     // Only where no trace of a table is left may a filesystem on the bare disk be what the disk holds.
     const isBare = !(await hasGptHeader(source)) && (await recognise(source))?.kind === "filesystem";
     return isBare ? await scanWithoutTable(source) : [nothing(source, known)];
+  }
+}
+
+/**
+ * A hybrid ISO image holds an ISO 9660 filesystem from the disk's start on, and a partition table so that it boots
+ * from USB sticks. Where no partition shows that filesystem, it is listed beside them.
+ */
+async function withHybridIso(source: BlockSource, volumes: Volume[]): Promise<Volume[]> {
+  if (volumes.some((volume) => volume.name === "disk" && volume.source !== undefined) || !(await isIso(source))) return volumes;
+  for (const volume of volumes) {
+    if (volume.source !== undefined && (await isIso(volume.source))) return volumes;
+  }
+  const disk: Volume = { name: "disk", kind: "disk", source, sizeBytes: source.sizeBytes };
+  return [...volumes.filter((volume) => volume.name !== "disk"), disk];
+}
+
+/** A bad sector in one partition must not hide the others. */
+async function isIso(source: BlockSource): Promise<boolean> {
+  try {
+    return (await recognise(source))?.type === "iso9660";
+  } catch (error) {
+    if (toDiskError(error).code === "io_error") return false;
+    throw error;
   }
 }
 

@@ -18,8 +18,12 @@ export const madeImages: readonly (readonly [name: string, make: () => Promise<s
   ["mkfs.ext2", () => made("ext2", 24, makeExt("ext2", ["-b", "1024"]))],
   ["mkfs.ext3", () => made("ext3", 24, makeExt("ext3", ["-b", "2048"]))],
   ["mkfs.ext4", () => made("ext4", 32, makeExt("ext4", ["-b", "4096", "-O", "inline_data"]))],
-  ["mkfs.xfs, version 5", () => made("xfs5", 16, makeXfs([]))],
-  ["mkfs.xfs, version 4", () => made("xfs4", 16, makeXfs(["-m", "crc=0", "-n", "ftype=0", "-b", "size=512"]))],
+  ["mkfs.xfs, version 5", () => made("xfs5", 20, makeXfs([]))],
+  ["mkfs.xfs, version 4", () => made("xfs4", 20, makeXfs(["-m", "crc=0", "-n", "ftype=0", "-b", "size=512"]))],
+  ["genisoimage -R", () => made("iso9660-rock", 0, makeIso(["-R"]))],
+  ["genisoimage -J", () => made("iso9660-joliet", 0, makeIso(["-J", "-joliet-long"]))],
+  ["genisoimage", () => made("iso9660-plain", 0, makeIso(["-iso-level", "2"]))],
+  ["xorriso --zisofs", () => made("iso9660-zisofs", 0, makeZisofs)],
 ];
 
 type Maker = (imagePath: string, treeFolder: string) => Promise<void>;
@@ -67,6 +71,23 @@ function makeXfs(options: readonly string[]): Maker {
     await makeXfsFromTree(image, tree, options);
   };
 }
+
+function makeIso(options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("genisoimage");
+    // genisoimage cuts long link targets in the wrong place.
+    await makeTree(tree, { symlinks: true });
+    await execa("genisoimage", ["-quiet", "-input-charset", "utf-8", ...options, "-m", "long-link", "-o", image, tree]);
+  };
+}
+
+const makeZisofs: Maker = async (image, tree) => {
+  requireTools("xorriso");
+  await makeTree(tree, { symlinks: true });
+  await rm(join(tree, "files/long-link"));
+  await writeFile(join(tree, "files/text"), "the same words again and again\n".repeat(10_000));
+  await execa("xorriso", ["-outdev", `stdio:${image}`, "-map", tree, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit"], { env: { LC_ALL: "C.UTF-8" } });
+};
 
 async function makeTree(folder: string, { symlinks }: { symlinks: boolean }): Promise<void> {
   const random = new Random(7);

@@ -10,6 +10,7 @@ const packages: Record<string, string> = {
   mcopy: "mtools", mdir: "mtools", mmd: "mtools", mattrib: "mtools", mlabel: "mtools", "mkfs.ext4": "e2fsprogs",
   debugfs: "e2fsprogs", "mkfs.btrfs": "btrfs-progs", btrfs: "btrfs-progs", sfdisk: "fdisk", sgdisk: "gdisk", parted: "parted", getfattr: "attr", setfattr: "attr",
   fls: "sleuthkit", icat: "sleuthkit", blkid: "util-linux", losetup: "mount",
+  genisoimage: "genisoimage", isoinfo: "genisoimage", xorriso: "xorriso", bsdtar: "libarchive-tools", mksquashfs: "squashfs-tools", unsquashfs: "squashfs-tools",
 };
 
 export function isRoot(): boolean {
