@@ -76,12 +76,17 @@ export const sealKeySchema = z.object({
 });
 export type SealKey = z.infer<typeof sealKeySchema>;
 
+/** More disks than any virtual machine has. */
+export const maxSiblingPaths = 255;
+
 export const commandBodies = {
   /** Opens a disk under this mount id; the same command again answers with what is open. */
   mount: z.object({
     mount_id: id,
     /** Relative to the repository's root. */
     qcow2_path: z.string().min(1).max(4096),
+    /** The other disks of the same backup, likewise: opened when a volume spans disks. */
+    sibling_paths: z.array(z.string().min(1).max(4096)).max(maxSiblingPaths).optional(),
     /** Public keys for this mount's links. */
     jwks: jwksSchema,
     /** Origin of the web page that may read answers (CORS); null for none. */

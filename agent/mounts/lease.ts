@@ -14,6 +14,7 @@ export class Lease {
   readonly mountId: string;
   readonly nbdDevice: string;
   readonly qcow2Path: string;
+  readonly siblingPaths: readonly string[];
   readonly #now: () => Date;
   readonly #ended = new AbortController();
   /** What has to be closed, the last opened first. */
@@ -27,6 +28,7 @@ export class Lease {
   constructor(request: OpenRequest, nbdDevice: string, now: () => Date) {
     this.mountId = request.mountId;
     this.qcow2Path = request.qcow2Path;
+    this.siblingPaths = request.siblingPaths ?? [];
     this.nbdDevice = nbdDevice;
     this.#now = now;
     this.#access = { jwks: request.jwks, webOrigin: request.webOrigin, lastAccessedAt: now(), transfers: 0 };

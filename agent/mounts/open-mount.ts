@@ -56,6 +56,8 @@ export interface OpenMounts {
 export interface OpenRequest {
   readonly mountId: string;
   readonly qcow2Path: string;
+  /** The other disks of the same backup, relative to the repository's root: opened when a volume spans disks. */
+  readonly siblingPaths?: readonly string[];
   readonly jwks: OpenMount["jwks"];
   readonly webOrigin: string | null;
 }

@@ -6,6 +6,7 @@ import type { WatchdogOptions } from "../reader/watchdog.ts";
 import { WorkerPool } from "../reader/worker-pool.ts";
 import { Lease } from "./lease.ts";
 import type { OpenMount, OpenMounts, OpenRequest } from "./open-mount.ts";
+import { SiblingDisks } from "./sibling-disks.ts";
 
 export interface OpenMountsOptions {
   /** The folder with the backups. */
@@ -128,26 +129,38 @@ class Mounts implements OpenMounts {
     const { repositoryRoot, runDir } = this.#options;
     const disk = await openExport({ repositoryRoot, path: lease.qcow2Path, runDir });
     lease.onClose(() => disk.close());
+    const { siblingPaths } = lease;
+    const siblings = new SiblingDisks({ repositoryRoot, runDir, paths: siblingPaths, onLost: (error) => this.#lose(lease, error) });
+    lease.onClose(() => siblings.close());
+    const files = {
+      async assertUnchanged() {
+        await disk.assertUnchanged();
+        await siblings.assertUnchanged();
+      },
+    };
     try {
       signal.throwIfAborted();
-      lease.guardBy(() => disk.assertUnchanged());
-      const reader = await this.#workers.open({ socketPath: disk.socketPath, diskId: disk.identity }, signal);
+      lease.guardBy(() => files.assertUnchanged());
+      const reader = await this.#workers.open(
+        { socketPath: disk.socketPath, diskId: disk.identity, ...(siblingPaths.length === 0 ? {} : { siblings: () => siblings.open() }) },
+        signal,
+      );
       lease.onClose(() => reader.worker.close());
       signal.throwIfAborted();
       const { lost } = reader.worker;
       const onLost = () => {
-        if (!reader.worker.closed) void afterChange(disk, lost.reason).then((reason) => this.#lose(lease, reason));
+        if (!reader.worker.closed) void afterChange(files, lost.reason).then((reason) => this.#lose(lease, reason));
       };
       if (lost.aborted) throw lost.reason;
       lost.addEventListener("abort", onLost, { once: true });
       void disk.ended.then((error) => {
         if (error !== undefined) this.#lose(lease, error);
       });
-      await disk.assertUnchanged();
+      await files.assertUnchanged();
       this.#log("info", lease, "disk open", { ms: Math.round(performance.now() - startedAt) });
       return reader;
     } catch (error) {
-      const cause = signal.aborted ? error : await afterChange(disk, error);
+      const cause = signal.aborted ? error : await afterChange(files, error);
       await lease.release();
       throw cause;
     }

@@ -1,6 +1,6 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { toErrorBody } from "../../shared/errors.ts";
 import { type CommandResult, maxScanFiles } from "../../shared/messages.ts";
 import { inspectQcow2 } from "../export/inspect.ts";
@@ -22,7 +22,8 @@ export async function checkFiles(repositoryRoot: string, paths: readonly string[
 async function checkFile(repositoryRoot: string, qcow2_path: string): Promise<CheckedFile> {
   try {
     const { virtualSizeBytes, chain } = await inspectQcow2({ repositoryRoot, path: qcow2_path });
-    const { mtime } = await stat(join(repositoryRoot, qcow2_path));
+    // A catalog that was adopted may spell out the whole path.
+    const { mtime } = await stat(resolve(repositoryRoot, qcow2_path));
     return { ok: true, qcow2_path, size_bytes: virtualSizeBytes, chain: [...chain], modified_at: mtime.toISOString() };
   } catch (error) {
     const { code, detail } = toErrorBody(error);

@@ -22,14 +22,29 @@ import { walkFolder } from "./walk.ts";
 
 /** Metadata of the disk kept in memory. */
 const cacheBytes = 32 * 1024 * 1024;
+/** The other disks of the backup share as much again. */
+const minSiblingCacheBytes = 2 * 1024 * 1024;
+
+
+/** Another disk of the same backup. */
+export interface SiblingDisk {
+  /** For messages. */
+  readonly name: string;
+  /** Changes when its contents change. */
+  readonly diskId: string;
+  /** Undefined where it could not be opened. */
+  readonly source: BlockSource | undefined;
+}
 
 export interface OpenDiskOptions {
   /** Changes when the disk's contents change: part of every ETag. */
   readonly diskId: string;
   /** Finds the volumes; by default every table and volume manager there is. */
-  readonly scan?: (source: BlockSource, options: Pick<ScanOptions, "unlock">) => Promise<readonly Volume[]>;
+  readonly scan?: (source: BlockSource, options: ScanOptions) => Promise<readonly Volume[]>;
   /** Opens the filesystem of a volume; by default the registered ones. */
   readonly open?: (source: BlockSource) => Promise<FileSystem>;
+  /** Opens the other disks of the backup; called when a volume has parts that this one lacks, and once. */
+  readonly siblings?: () => Promise<readonly SiblingDisk[]>;
   /** Volumes that are not opened, by name, and why. */
   readonly skip?: ReadonlyMap<string, NodeError>;
   /** Called before each volume is opened, and has them opened one by one. */
@@ -52,9 +67,17 @@ export interface OpenDisk extends DiskReader {
 export async function openDisk(source: BlockSource, options: OpenDiskOptions): Promise<OpenDisk> {
   const disk = cached(source, { capacityBytes: cacheBytes });
   const encrypted = new EncryptedVolumes();
+  let others: Promise<readonly SiblingDisk[]> | undefined;
+  let { diskId } = options;
+  const siblings = async (): Promise<readonly SiblingDisk[]> => {
+    others ??= openSiblings(options.siblings);
+    const opened = await others;
+    diskId = [options.diskId, ...opened.map((other) => other.diskId)].join();
+    return opened;
+  };
   const find = async (): Promise<readonly Volume[]> => {
     try {
-      return await (options.scan ?? scanVolumes)(disk, { unlock: encrypted.find });
+      return await (options.scan ?? scanVolumes)(disk, { unlock: encrypted.find, ...(options.siblings === undefined ? {} : { siblings }) });
     } catch (error) {
       throw toReaderError(error, "volumes of the disk");
     }
@@ -74,7 +97,13 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
     await encrypted.unlock(lockedVolume(known, name), secret);
     return await Promise.all((await find()).map(async (volume, index) => stillOpen(known, volume) ?? (await openOne(volume, index))));
   };
-  return new LocalDisk(source.sizeBytes, volumes, options.diskId, unlock);
+  return new LocalDisk(source.sizeBytes, volumes, () => diskId, unlock);
+}
+
+async function openSiblings(open: OpenDiskOptions["siblings"]): Promise<readonly SiblingDisk[]> {
+  const opened = (await open?.()) ?? [];
+  const capacityBytes = Math.max(minSiblingCacheBytes, Math.floor(cacheBytes / Math.max(1, opened.length)));
+  return opened.map((other) => (other.source === undefined ? other : { ...other, source: cached(other.source, { capacityBytes }) }));
 }
 
 function lockedVolume(known: readonly OpenVolume[], name: string): LockedVolume {
@@ -100,12 +129,12 @@ class LocalDisk implements OpenDisk {
   readonly #unlock: Unlock;
   readonly #unlocked = new Set<string>();
   #unlocking: Promise<unknown> = Promise.resolve();
-  readonly #diskId: string;
+  readonly #diskId: () => string;
   readonly #folders = new FolderCache();
   readonly #budget = new ReadBudget();
   readonly #closed = new AbortController();
 
-  constructor(sizeBytes: number, open: readonly OpenVolume[], diskId: string, unlock: Unlock) {
+  constructor(sizeBytes: number, open: readonly OpenVolume[], diskId: () => string, unlock: Unlock) {
     this.sizeBytes = sizeBytes;
     this.#open = open;
     this.#unlock = unlock;
@@ -211,7 +240,7 @@ class LocalDisk implements OpenDisk {
   }
 
   #etag(parts: readonly (string | number | bigint | undefined)[]): string {
-    return createHash("sha256").update([this.#diskId, ...parts].join("\0")).digest("base64url").slice(0, 27);
+    return createHash("sha256").update([this.#diskId(), ...parts].join("\0")).digest("base64url").slice(0, 27);
   }
 }
 

@@ -19,6 +19,8 @@ export type ToWorker =
   | { readonly kind: "walk"; readonly id: number; readonly request: PathRequest }
   | { readonly kind: "credit"; readonly id: number; readonly bytes: number }
   | { readonly kind: "cancel"; readonly id: number }
+  /** The answer to `siblings`. */
+  | { readonly kind: "siblings"; readonly disks: readonly SiblingSocket[] }
   | { readonly kind: "ping" };
 
 export type FromWorker =
@@ -27,6 +29,8 @@ export type FromWorker =
   | { readonly kind: "pong" }
   /** Before each volume, when asked to open them one by one: whoever hangs is named. */
   | { readonly kind: "opening"; readonly volume: string }
+  /** A volume has parts that this disk lacks: the other disks of the backup are wanted. Asked at most once. */
+  | { readonly kind: "siblings" }
   | { readonly kind: "result"; readonly id: number; readonly value: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: ErrorBody }
   | { readonly kind: "chunk"; readonly id: number; readonly bytes: Uint8Array }
@@ -38,10 +42,22 @@ export interface OpenDiskRequest {
   readonly socketPath: string;
   /** Changes when the disk's contents change. */
   readonly diskId: string;
+  /** Whether the backup has other disks that may be asked for. */
+  readonly hasSiblings: boolean;
   /** Opens the volumes one by one and tells which. */
   readonly oneByOne: boolean;
   /** Volumes that are not opened, and why. */
   readonly skip: readonly (readonly [string, NodeError])[];
+}
+
+/** Another disk of the same backup. */
+export interface SiblingSocket {
+  /** For messages. */
+  readonly name: string;
+  /** Its NBD server; undefined where it could not be opened. */
+  readonly socketPath: string | undefined;
+  /** Changes when its contents change. */
+  readonly diskId: string;
 }
 
 export interface OpenedDisk {

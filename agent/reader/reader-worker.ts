@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { fromErrorBody, PluckError } from "../../shared/errors.ts";
-import type { FromWorker, OpenDiskRequest, OpenedDisk, ToWorker } from "./protocol.ts";
+import type { FromWorker, OpenDiskRequest, OpenedDisk, SiblingSocket, ToWorker } from "./protocol.ts";
 import { watchWorker, type WatchdogOptions } from "./watchdog.ts";
 
 /** Heap of one reader: what its bounded caches and a folder of a few million entries take. */
@@ -27,6 +27,7 @@ export class ReaderWorker {
   readonly #stopWatching: () => void;
   #nextId = 1;
   #opening: string | undefined;
+  #siblings: (() => Promise<readonly SiblingSocket[]>) | undefined;
   #isReady = false;
   #closed = false;
 
@@ -70,7 +71,9 @@ export class ReaderWorker {
     return this.#opening;
   }
 
-  async open(request: OpenDiskRequest): Promise<OpenedDisk> {
+  /** @param siblings opens the other disks of the backup, should the reader ask for them */
+  async open(request: OpenDiskRequest, siblings?: () => Promise<readonly SiblingSocket[]>): Promise<OpenedDisk> {
+    this.#siblings = siblings;
     const opened = (await this.call((id) => ({ kind: "open", id, request }))) as OpenedDisk;
     this.#opening = undefined;
     return opened;
@@ -121,7 +124,13 @@ export class ReaderWorker {
       this.#isReady = true;
       this.#ready.resolve();
     } else if (message.kind === "opening") this.#opening = message.volume;
+    else if (message.kind === "siblings") void this.#sendSiblings();
     else this.#waiting.get(message.id)?.receive(message);
+  }
+
+  async #sendSiblings(): Promise<void> {
+    const disks = (await this.#siblings?.()) ?? [];
+    this.send({ kind: "siblings", disks });
   }
 
   #lose(reason: string): void {

@@ -2,12 +2,16 @@ import type { MessagePort } from "node:worker_threads";
 import { PluckError, toErrorBody } from "../../shared/errors.ts";
 import type { OpenDisk } from "./disk.ts";
 import { packGroup } from "./pack-walk.ts";
-import type { FromWorker, OpenDiskRequest, OpenedDisk, ToWorker } from "./protocol.ts";
+import type { FromWorker, OpenDiskRequest, OpenedDisk, SiblingSocket, ToWorker } from "./protocol.ts";
 import { streamCreditBytes } from "./protocol.ts";
 import { toReaderError } from "./reader-error.ts";
 
-/** Opens the disk that this worker is for. @param onOpening called with each volume's name before it is opened */
-export type DiskOpener = (request: OpenDiskRequest, onOpening: (volume: string) => void) => Promise<OpenDisk>;
+/**
+ * Opens the disk that this worker is for.
+ * @param onOpening called with each volume's name before it is opened
+ * @param siblings asks the main thread for the other disks of the backup
+ */
+export type DiskOpener = (request: OpenDiskRequest, onOpening: (volume: string) => void, siblings: () => Promise<readonly SiblingSocket[]>) => Promise<OpenDisk>;
 
 /** Answers the requests of the main thread about one disk, from the worker's side. */
 export function serveDisk(port: MessagePort, open: DiskOpener): void {
@@ -27,6 +31,8 @@ class DiskServer {
   readonly #port: MessagePort;
   readonly #open: DiskOpener;
   readonly #streams = new Map<number, Stream>();
+  readonly #siblings = Promise.withResolvers<readonly SiblingSocket[]>();
+  #asked = false;
   #disk: OpenDisk | undefined;
 
   constructor(port: MessagePort, open: DiskOpener) {
@@ -68,6 +74,8 @@ class DiskServer {
           this.send({ kind: "group", id: message.id, group }, [group.bytes.buffer as ArrayBuffer]);
           return group.cost;
         });
+      case "siblings":
+        return this.#siblings.resolve(message.disks);
       case "credit": {
         const stream = this.#streams.get(message.id);
         if (stream === undefined) return;
@@ -83,7 +91,12 @@ class DiskServer {
   }
 
   async #openDisk(request: OpenDiskRequest): Promise<OpenedDisk> {
-    this.#disk = await this.#open(request, (volume) => this.send({ kind: "opening", volume }));
+    const siblings = (): Promise<readonly SiblingSocket[]> => {
+      if (!this.#asked) this.send({ kind: "siblings" });
+      this.#asked = true;
+      return this.#siblings.promise;
+    };
+    this.#disk = await this.#open(request, (volume) => this.send({ kind: "opening", volume }), siblings);
     const { sizeBytes, volumes } = this.#disk;
     return { sizeBytes, volumes };
   }

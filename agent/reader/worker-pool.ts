@@ -1,6 +1,6 @@
 import { PluckError } from "../../shared/errors.ts";
 import type { NodeError } from "./disk-reader.ts";
-import type { OpenDiskRequest } from "./protocol.ts";
+import type { OpenDiskRequest, SiblingSocket } from "./protocol.ts";
 import { ReaderWorker } from "./reader-worker.ts";
 import type { WatchdogOptions } from "./watchdog.ts";
 import { WorkerDisk } from "./worker-disk.ts";
@@ -39,9 +39,14 @@ export class WorkerPool {
 
   /**
    * Opens a disk in a worker of its own. Where opening it costs the worker, the disk is opened again
-   * without the volume that is to blame, which is then listed as unreadable.
+   * without the volume that is to blame, which is then listed as unreadable. `siblings` opens the other disks of
+   * the backup, called when the reader finds that it needs them, again for each worker; it never rejects.
    */
-  async open(request: Pick<OpenDiskRequest, "socketPath" | "diskId">, signal?: AbortSignal): Promise<WorkerDisk> {
+  async open(
+    request: Pick<OpenDiskRequest, "socketPath" | "diskId"> & { readonly siblings?: () => Promise<readonly SiblingSocket[]> },
+    signal?: AbortSignal,
+  ): Promise<WorkerDisk> {
+    const { socketPath, diskId, siblings } = request;
     const skip: [string, NodeError][] = [];
     for (let attempt = 0; ; attempt += 1) {
       signal?.throwIfAborted();
@@ -49,7 +54,7 @@ export class WorkerPool {
       const onAbort = () => void worker.close();
       signal?.addEventListener("abort", onAbort, { once: true });
       try {
-        return new WorkerDisk(worker, await worker.open({ ...request, oneByOne: attempt > 0, skip }));
+        return new WorkerDisk(worker, await worker.open({ socketPath, diskId, hasSiblings: siblings !== undefined, oneByOne: attempt > 0, skip }, siblings));
       } catch (error) {
         const lost = worker.lost.aborted && !worker.closed;
         await worker.close();

@@ -2,6 +2,7 @@ import { nanoid } from "nanoid";
 import { PluckError } from "../../../shared/errors.ts";
 import type { CommandResult } from "../../../shared/messages.ts";
 import type { Context } from "../../context.ts";
+import { findSiblings } from "./find-siblings.ts";
 import { changeRow, findMount, markOpened, renewClaim, type RowVersion } from "./rows.ts";
 
 export interface OpenOrder {
@@ -66,7 +67,8 @@ export async function sendMount(ctx: Context, input: { mountId: string; agentId:
   const { mountId, agentId, qcow2Path } = input;
   const { keyId } = await ctx.links.signer();
   const { keys } = await ctx.links.jwks();
-  const body = { mount_id: mountId, qcow2_path: qcow2Path, jwks: { keys }, web_origin: webOrigin(ctx) };
+  const siblings = await findSiblings(ctx.db, mountId);
+  const body = { mount_id: mountId, qcow2_path: qcow2Path, ...(siblings.length === 0 ? {} : { sibling_paths: siblings }), jwks: { keys }, web_origin: webOrigin(ctx) };
   const result = await ctx.fleet.call(agentId, "mount", body, { timeoutMs: ctx.mounts.timings.mountTimeoutMs });
   if (result.mount_id !== mountId || !nbdDevicePattern.test(result.nbd_device)) {
     throw new PluckError("internal", `Agent ${agentId} answered for another mount or slot than it was asked for.`);
