@@ -1,4 +1,5 @@
-import { lstatSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 
@@ -14,26 +15,30 @@ export function toProtoName(name: string): string {
  */
 export async function makeXfsFromTree(image: string, tree: string, options: readonly string[]): Promise<void> {
   const proto = `${image}.proto`;
-  writeFileSync(proto, `/\n0 0\nd--755 0 0\n${describeFolder(tree)}$\n`);
+  // Contents are named by a path, which may hold no space either.
+  const contents = `${image}.contents`;
+  mkdirSync(contents);
   try {
-    await execa("mkfs.xfs", ["-q", "-f", "--unsupported", "-l", "size=4m", ...options, "-p", proto, image]);
+    writeFileSync(proto, `/\n0 0\nd--755 0 0\n${describeFolder(tree, contents)}$\n`);
+    await execa("mkfs.xfs", ["-q", "-f", "--unsupported", ...(options.includes("size=65536") ? [] : ["-l", "size=8m"]), ...options, "-p", proto, image]);
   } finally {
     rmSync(proto, { force: true });
+    rmSync(contents, { recursive: true, force: true });
   }
 }
 
-function describeFolder(folder: string): string {
-  return readdirSync(folder).map((name) => describe(folder, name)).join("");
+function describeFolder(folder: string, contents: string): string {
+  return readdirSync(folder).map((name) => describe(folder, name, contents)).join("");
 }
 
-function describe(folder: string, name: string): string {
+function describe(folder: string, name: string, contents: string): string {
   const path = join(folder, name);
   const stat = lstatSync(path);
   const mode = (stat.mode & 0o777).toString(8).padStart(3, "0");
-  const owner = `${stat.uid} ${stat.gid}`;
-  const head = (type: string) => `${toProtoName(name)} ${type}--${mode} ${owner}`;
-  if (stat.isDirectory()) return `${head("d")}\n${describeFolder(path)}$\n`;
+  const head = (type: string) => `${toProtoName(name)} ${type}--${mode} ${stat.uid} ${stat.gid}`;
+  if (stat.isDirectory()) return `${head("d")}\n${describeFolder(path, contents)}$\n`;
   if (stat.isSymbolicLink()) return `${head("l")} ${readlinkSync(path)}\n`;
-  // The path of the contents may hold no space either.
-  return `${head("-")} ${path}\n`;
+  const link = join(contents, randomUUID());
+  symlinkSync(path, link);
+  return `${head("-")} ${link}\n`;
 }
