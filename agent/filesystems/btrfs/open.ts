@@ -7,6 +7,7 @@ import { BtrfsFileSystem, rootInode } from "./filesystem.ts";
 import { parseInode } from "./inode-item.ts";
 import { itemTypes, keySizeBytes, makeKey, maxOffset, offsetOf, readKey } from "./key.ts";
 import { LogicalSpace, type Device } from "./logical-space.ts";
+import { replayLogs } from "./log-replay.ts";
 import { itemData, keyAt } from "./node.ts";
 import { NodeReader } from "./node-reader.ts";
 import { checksumTreeId, Subvolumes } from "./subvolumes.ts";
@@ -30,8 +31,9 @@ export async function openBtrfs(
   await addChunkTree(superblock, nodes, chunks);
 
   const rootTree = new Tree(nodes, { logical: superblock.rootLogical, level: superblock.rootLevel, generation: superblock.generation, owner: rootTreeOwner });
-  const subvolumes = new Subvolumes(nodes, rootTree, new Map());
-  const data = new DataReader(space, superblock, () => subvolumes.tree(checksumTreeId), new Map());
+  const replayed = await replayLogs(superblock, nodes, new Subvolumes(nodes, rootTree, new Map()));
+  const subvolumes = new Subvolumes(nodes, rootTree, replayed.changes);
+  const data = new DataReader(space, superblock, () => subvolumes.tree(checksumTreeId), replayed.checksums);
   const rootSubvolume = await subvolumes.findDefault();
   await assertRootDirectory(subvolumes, rootSubvolume);
   return new BtrfsFileSystem({ subvolumes, data, sectorBytes: superblock.sectorBytes, rootSubvolume }, {
@@ -41,7 +43,7 @@ export async function openBtrfs(
     sizeBytes: superblock.totalBytes,
     usedBytes: superblock.usedBytes,
     blockSizeBytes: superblock.sectorBytes,
-    state: "clean",
+    state: superblock.logRootLogical === 0 ? "clean" : "recovered",
   });
 }
 

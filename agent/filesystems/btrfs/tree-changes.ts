@@ -1,7 +1,7 @@
 import { compareKeyAt, compareKeys, type Key } from "./key.ts";
 import { buildLeaf, itemData, keyAt, keyOffset, type Item, type TreeNode } from "./node.ts";
 
-interface Change {
+export interface Change {
   readonly key: Key;
   /** Undefined where the item is deleted. */
   readonly data: Buffer | undefined;
@@ -24,8 +24,20 @@ export class TreeChanges {
     this.#put({ key, data: undefined });
   }
 
-  get count(): number {
-    return this.#changes.length;
+  find(key: Key): Change | undefined {
+    const found = this.#changes[this.#lowerBound(key)];
+    return found !== undefined && compareKeys(found.key, key) === 0 ? found : undefined;
+  }
+
+  /** The changes from `from` to `to`, both included, by key. */
+  between(from: Key, to: Key): Change[] {
+    const found: Change[] = [];
+    for (let index = this.#lowerBound(from); index < this.#changes.length; index++) {
+      const change = this.#changes[index]!;
+      if (compareKeys(change.key, to) > 0) break;
+      found.push(change);
+    }
+    return found;
   }
 
   #put(change: Change): void {
