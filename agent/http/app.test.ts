@@ -46,6 +46,13 @@ describe("links", () => {
     expect(await problemOf(await app.request("/elsewhere"))).toMatchObject({ status: 404, code: "not_found" });
   });
 
+  it("are for reading only: other methods are told what there is", async () => {
+    const { app, link } = await agent();
+    const response = await app.request(await link("files", "/"), { method: "POST" });
+    expect(response.headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+    expect(await problemOf(response)).toMatchObject({ status: 405, code: "method_not_allowed" });
+  });
+
   it("lets a browse link reach what lies below it, and takes the token as a bearer too", async () => {
     const { app, link } = await agent();
     const url = await link("files", "/p1");

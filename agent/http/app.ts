@@ -25,6 +25,8 @@ const hardening = {
   "Referrer-Policy": "no-referrer",
 } as const;
 
+const allowed = "GET, HEAD, OPTIONS";
+
 /** The agent's HTTP side: signed link in, bytes out. */
 export function createAgentApp(services: AgentServices): Hono<AgentEnv> {
   const { logger, metrics } = services;
@@ -48,6 +50,10 @@ export function createAgentApp(services: AgentServices): Hono<AgentEnv> {
   for (const [route, handler] of Object.entries(routes)) {
     app.get(`/v1/mounts/:mount_id/${route}`, async (context) => await handler(context, services));
     app.options(`/v1/mounts/:mount_id/${route}`, (context) => answerPreflight(context, services));
+    app.all(`/v1/mounts/:mount_id/${route}`, (context) => {
+      context.header("Allow", allowed);
+      throw new PluckError("method_not_allowed", `A link answers ${allowed}.`);
+    });
   }
   app.get("/healthz", (context) => context.json({ status: "ok" }, 200, { "Cache-Control": "no-store" }));
   app.get("/metrics", async (context) => context.body(await metrics.registry.metrics(), 200, { "Content-Type": metrics.registry.contentType }));
@@ -64,9 +70,11 @@ export function createAgentApp(services: AgentServices): Hono<AgentEnv> {
 function answerProblem(context: Context<AgentEnv>, error: unknown): Response {
   const problem = toProblem(error, context.get("requestId"));
   const headers = new Headers({ "Content-Type": "application/problem+json", "Cache-Control": "no-store" });
-  // Set before the error was thrown: the size of a file whose range can't be served.
-  const contentRange = context.res.headers.get("content-range");
-  if (contentRange !== null) headers.set("Content-Range", contentRange);
+  // Set before the error was thrown: the size of a file whose range can't be served, the methods there are.
+  for (const name of ["Content-Range", "Allow"]) {
+    const value = context.res.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
   if (error instanceof PluckError && error.retryAfterS !== undefined) headers.set("Retry-After", String(error.retryAfterS));
   if (problem.code === "unauthenticated") headers.set("WWW-Authenticate", "Bearer");
   return new Response(JSON.stringify(problem), { status: problem.status, headers });

@@ -228,4 +228,9 @@ describe("the repository", () => {
     const { files } = commandResults.check.parse(await checkFiles(repositoryRoot, ["web/disk-0/none.qcow2", "web/disk-0/inc.qcow2", "../outside.qcow2"]));
     expect(files.map((file) => (file.ok ? file.chain : file.error.code))).toEqual(["qcow2_missing", ["web/disk-0/inc.qcow2", "web/disk-0/full.qcow2"], expect.any(String)]);
   });
+
+  test("a check takes a whole path too, as long as it lies inside", async () => {
+    const { files } = commandResults.check.parse(await checkFiles(repositoryRoot, [join(repositoryRoot, "web/disk-0/full.qcow2"), join(repositoryRoot, "../outside.qcow2")]));
+    expect(files.map((file) => (file.ok ? file.chain : file.error.code))).toEqual([["web/disk-0/full.qcow2"], "chain_outside_repository"]);
+  });
 });

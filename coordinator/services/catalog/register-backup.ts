@@ -88,7 +88,8 @@ function assertReadable(path: string, files: CommandResult<"check">["files"]): C
   const file = files.find((candidate) => candidate.qcow2_path === path);
   if (file === undefined) throw new PluckError("internal", `The agent said nothing about ${path}.`);
   if (file.ok) return file;
-  throw new PluckError(isErrorCode(file.error.code) ? file.error.code : "internal", `${path}: ${file.error.detail}`, { extra: { qcow2_path: path } });
+  const { code, detail } = file.error;
+  throw new PluckError(isErrorCode(code) ? code : "internal", detail.startsWith(path) ? detail : `${path}: ${detail}`, { extra: { qcow2_path: path } });
 }
 
 /** The backup that these very files are registered as, under whatever id. */
