@@ -158,6 +158,8 @@ export const createLinkSchema = z
     operation: z.enum(linkOperations),
     path: z.string(),
     format: z.enum(archiveFormats).optional(),
+    /** With download: the path is a volume, and its bytes are meant as the disk holds them. */
+    raw: z.boolean().optional(),
     ttl_s: z.number().int().min(1).max(maxLinkLifeS).optional(),
   })
   .openapi("CreateLink");
@@ -199,6 +201,15 @@ export const fileInfoSchema = entrySchema
     /** Base64 of each value. */
     xattrs: z.record(z.string(), z.string()),
     device: z.object({ major: z.number().int(), minor: z.number().int() }).optional(),
+    /** Of the guest's own tree: the volume of its /etc/fstab, and what became of each line. */
+    guest: z
+      .object({
+        root: z.string(),
+        mounts: z.array(
+          z.object({ source: z.string(), mount_point: z.string(), type: z.string(), options: z.string(), volume: z.string().nullable(), problem: z.string().nullable() }),
+        ),
+      })
+      .optional(),
   })
   .openapi("FileInfo");
 export type FileInfo = z.infer<typeof fileInfoSchema>;

@@ -15,6 +15,7 @@ import { isWithin, parseGuestPath } from "./guest-path.ts";
  * | op  | "browse", "download" or "archive" |
  * | path| the path inside the mount; for browse everything below it too |
  * | fmt | archive only: the format |
+ * | raw | download only: true for the bytes of a volume as the disk holds them, deleted files included |
  * | usr | who asked for it, for the audit trail |
  * | exp, iat, jti | life and id |
  */
@@ -33,6 +34,8 @@ export interface LinkClaims {
   readonly operation: LinkOperation;
   readonly path: string;
   readonly format?: ArchiveFormat;
+  /** The path is a volume, and its bytes are meant. */
+  readonly raw?: boolean;
   /** The API token's name on whose behalf the link was made. */
   readonly user: string;
 }
@@ -68,6 +71,7 @@ export async function signLink(
     path: claims.path,
     usr: claims.user,
     ...(claims.format === undefined ? {} : { fmt: claims.format }),
+    ...(claims.raw === true ? { raw: true } : {}),
   })
     .setProtectedHeader({ alg: "EdDSA", kid: signer.keyId, typ: "pluck-link+jwt" })
     .setIssuer("pluck")
@@ -87,6 +91,7 @@ export interface LinkExpectation {
   /** The path asked for, as the query gives it. */
   readonly path: string;
   readonly format?: ArchiveFormat;
+  readonly raw?: boolean;
 }
 
 /**
@@ -108,6 +113,8 @@ export async function verifyLink(
     throw new PluckError("link_invalid", "The link is not for this mount.");
   }
   if (format !== expected.format) throw new PluckError("link_invalid", "The link is not for this archive format.");
+  const raw = payload["raw"] === true;
+  if (raw !== (expected.raw === true)) throw new PluckError("link_invalid", raw ? "The link is for a volume as it is: add raw=true." : "The link is not for a raw volume.");
   if (!covers(operation, path, expected.path)) throw new PluckError("link_invalid", "The link is not for this path.");
   return {
     agentId: expected.agentId,
@@ -118,6 +125,7 @@ export async function verifyLink(
     linkId: jti,
     expiresAt: new Date(exp * 1000),
     ...(format === undefined ? {} : { format }),
+    ...(raw ? { raw } : {}),
   };
 }
 

@@ -14,7 +14,7 @@ import { ofUnchanged } from "./unchanged.ts";
 /** Never shown or run by a browser, whatever a guest's file claims to be. */
 const fileType = "application/octet-stream";
 
-/** GET …/download: a file's bytes, whole or by ranges; a folder comes as zip. */
+/** GET …/download: a file's bytes, whole or by ranges; a folder comes as zip; with raw=true the bytes of a volume. */
 export async function getDownload(context: Context<AgentEnv>, services: AgentServices): Promise<Response> {
   const granted = await grant(context, services, "download");
   const node = await ofUnchanged(granted.mount, () => granted.mount.reader.resolve(granted.at));
@@ -29,7 +29,7 @@ export async function getDownload(context: Context<AgentEnv>, services: AgentSer
   if (verdict === "not-modified") return new Response(null, { status: 304, headers });
 
   headers.set("Content-Type", fileType);
-  headers.set("Content-Disposition", attachment(node.path.at(-1) ?? granted.mount.mountId));
+  headers.set("Content-Disposition", attachment(granted.at.raw === true ? `${granted.mount.mountId}-${node.path.join("-")}.img` : (node.path.at(-1) ?? granted.mount.mountId)));
   if (context.req.method === "HEAD") {
     headers.set("Content-Length", String(node.size));
     return new Response(null, { status: 200, headers });

@@ -35,6 +35,16 @@ export function toFileInfo(mountId: string, node: NodeInfo): FileInfo {
     created_at: formatTimestamp(node.createdAt),
     xattrs: Object.fromEntries(node.xattrs.map(([name, value]) => [formatName(name), Buffer.from(value).toString("base64")])),
     ...(isDevice ? { device: { major: node.deviceMajor ?? 0, minor: node.deviceMinor ?? 0 } } : {}),
+    ...(node.guest === undefined ? {} : { guest: toGuest(node.guest) }),
+  };
+}
+
+function toGuest({ root, mounts }: NonNullable<NodeInfo["guest"]>): NonNullable<FileInfo["guest"]> {
+  return {
+    root: `/${root}`,
+    mounts: mounts.map(({ source, mountPoint, type, options, volume, problem }) => ({
+      source, mount_point: mountPoint, type, options, volume: volume === undefined ? null : `/${volume}`, problem: problem ?? null,
+    })),
   };
 }
 

@@ -50,15 +50,17 @@ export async function grant(context: Context<AgentEnv>, services: AgentServices,
   if (token === undefined) throw new PluckError("unauthenticated", "The link's token is missing: give it as token= or as a bearer token.");
   const operation = agentRoutes[route];
   const format = operation === "archive" ? formatOf(query) : undefined;
+  const raw = operation === "download" && booleanOf(query, "raw");
   const link = await verifyLink(token, mount.jwks, {
     agentId: services.agentId,
     mountId: mount.mountId,
     operation,
     path,
     ...(format === undefined ? {} : { format }),
+    raw,
   });
   mount.touch();
-  return { mount, link, path, query, at: { segments, withinDepth: parseGuestPath(link.path)?.length ?? 0 } };
+  return { mount, link, path, query, at: { segments, withinDepth: parseGuestPath(link.path)?.length ?? 0, ...(raw ? { raw } : {}) } };
 }
 
 export function findMount(context: Context<AgentEnv>, { mounts }: AgentServices): OpenMount {

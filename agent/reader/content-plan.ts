@@ -27,14 +27,14 @@ export type DecodedExtent = Extract<FileExtent, { kind: "decoded" }>;
  * in the source become one read, holes none.
  */
 export class ContentPlan {
-  readonly #fileSystem: FileSystem;
+  readonly #fileSystem: Pick<FileSystem, "extents">;
   readonly #node: unknown;
   readonly #end: number;
   #position: number;
   #extents: readonly FileExtent[] = [];
   #index = 0;
 
-  constructor(fileSystem: FileSystem, node: unknown, offset: number, length: number) {
+  constructor(fileSystem: Pick<FileSystem, "extents">, node: unknown, offset: number, length: number) {
     this.#fileSystem = fileSystem;
     this.#node = node;
     this.#position = offset;

@@ -8,7 +8,7 @@ import { toReaderError } from "./reader-error.ts";
 const maxChunksAhead = 16;
 
 export interface ContentRange {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: Pick<FileSystem, "extents">;
   readonly node: unknown;
   readonly offset: number;
   readonly length: number;

@@ -1,6 +1,7 @@
 import type { ByteString } from "../filesystems/byte-string.ts";
 import type { NodeType, Timestamp } from "../filesystems/filesystem.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
+import type { GuestTree } from "./guest-volumes.ts";
 
 /**
  * What the rest of the agent asks of one open disk. The reader in the worker thread implements it
@@ -22,7 +23,7 @@ export interface DiskReader {
    */
   unlock(request: UnlockRequest): Promise<void>;
 
-  /** One page of a folder, directories first, then by name (bytes). "/" lists the volumes. */
+  /** One page of a folder, directories first, then by name (bytes). "/" lists the volumes, then the guests' own trees. */
   list(request: ListRequest): Promise<ListPage>;
 
   /** One entry itself: a symlink is not followed. */
@@ -58,6 +59,8 @@ export interface PathRequest {
   readonly segments: readonly string[];
   /** The first so many segments are what the link grants: after following symlinks the path must still lie below them. */
   readonly withinDepth: number;
+  /** In `resolve` and `read` only: the path is a volume, and means its bytes as the disk holds them. */
+  readonly raw?: boolean;
 }
 
 export interface ListRequest extends PathRequest {
@@ -109,6 +112,8 @@ export interface NodeInfo extends ListedNode {
   readonly changedAt?: Timestamp;
   readonly createdAt?: Timestamp;
   readonly xattrs: readonly (readonly [ByteString, Uint8Array])[];
+  /** Of the guest's own tree: which volumes it is made of. */
+  readonly guest?: GuestTree;
 }
 
 export interface ResolvedNode {

@@ -7,17 +7,19 @@ import type { Volume } from "../volumes/volume.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
-import { contentStream, readContent } from "./content.ts";
+import { type ContentRange, contentStream, readContent } from "./content.ts";
 import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { EncryptedVolumes, type LockedVolume } from "./encrypted-volumes.ts";
 import { FolderCache } from "./folder.ts";
+import { openGuestVolumes } from "./guest-volumes.ts";
 import { listFolder } from "./listing.ts";
 import { modifiedAt, ownXattrs, toListedNode, volumeNode } from "./node.ts";
 import { openFileSystem } from "./open-file-system.ts";
 import { type OpenVolume, openVolume } from "./open-volume.ts";
+import { findRawVolume, rawContents } from "./raw-volume.ts";
 import { ReadBudget } from "./read-budget.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
-import { type NodePlace, resolvePath } from "./resolve.ts";
+import { findVolume, type NodePlace, resolvePath } from "./resolve.ts";
 import { walkFolder } from "./walk.ts";
 
 /** Metadata of the disk kept in memory. */
@@ -130,6 +132,8 @@ class LocalDisk implements OpenDisk {
   readonly #unlocked = new Set<string>();
   #unlocking: Promise<unknown> = Promise.resolve();
   readonly #diskId: () => string;
+  /** The guests' own trees, put together when first asked for, of these volumes. */
+  #guests: { readonly of: readonly OpenVolume[]; readonly volumes: Promise<readonly OpenVolume[]> } | undefined;
   readonly #folders = new FolderCache();
   readonly #budget = new ReadBudget();
   readonly #closed = new AbortController();
@@ -160,12 +164,12 @@ class LocalDisk implements OpenDisk {
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    return this.#reading("listing", () => listFolder(this.#open, this.#folders, request));
+    return this.#reading("listing", async () => listFolder(await this.#volumesFor(request), this.#folders, request));
   }
 
   async info(request: PathRequest): Promise<NodeInfo> {
     return this.#reading("details", async () => {
-      const place = await resolvePath(this.#open, request, false);
+      const place = await resolvePath(await this.#volumesFor(request), request, false);
       if (place.kind === "top") return { path: [], type: "directory", mode: 0o40555, xattrs: [] };
       if (place.kind === "unreadable") return { ...(await volumeNode(place.volume)), xattrs: [] };
       return describeNode(place);
@@ -174,7 +178,8 @@ class LocalDisk implements OpenDisk {
 
   async resolve(request: PathRequest): Promise<ResolvedNode> {
     return this.#reading("resolving", async () => {
-      const place = await resolvePath(this.#open, request, true);
+      if (request.raw === true) return this.#resolveRaw(request);
+      const place = await resolvePath(await this.#volumesFor(request), request, true);
       if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
       if (place.kind === "top") return { path: [], type: "directory", size: 0, etag: this.#etag([]) };
       const { attributes, path, volume, node } = place;
@@ -193,16 +198,37 @@ class LocalDisk implements OpenDisk {
   async *readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     ended.throwIfAborted();
-    const place = await this.#reading("resolving", () => resolvePath(this.#open, request, true));
-    if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
-    if (place.kind === "top") throw new PluckError("not_a_file", "/ is a folder, not a file.");
-    const size = assertReadable(place);
     const { offset, length } = request;
+    const { size, ...file } = await this.#reading("resolving", () => this.#contentsOf(request));
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || length > size - offset) {
       throw new PluckError("range_not_satisfiable", `Bytes ${offset} to ${offset + length} lie outside the file, which has ${size} bytes.`);
     }
-    const range = { fileSystem: place.volume.fileSystem, node: place.node, offset, length, path: formatGuestPath(place.path) };
-    yield* readContent(range, this.#budget, ended);
+    yield* readContent({ ...file, offset, length }, this.#budget, ended);
+  }
+
+  async #contentsOf(request: PathRequest): Promise<Omit<ContentRange, "offset" | "length"> & { readonly size: number }> {
+    if (request.raw === true) {
+      const { volume, source } = findRawVolume(this.#open, request.segments);
+      return { fileSystem: rawContents(source), node: undefined, path: formatGuestPath([volume.name]), size: source.sizeBytes };
+    }
+    const place = await resolvePath(await this.#volumesFor(request), request, true);
+    if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
+    if (place.kind === "top") throw new PluckError("not_a_file", "/ is a folder, not a file.");
+    return { fileSystem: place.volume.fileSystem, node: place.node, path: formatGuestPath(place.path), size: assertReadable(place) };
+  }
+
+  #resolveRaw(request: PathRequest): ResolvedNode {
+    const { volume, source } = findRawVolume(this.#open, request.segments);
+    const start = volume.summary.partition?.start_bytes;
+    return { path: [volume.name], type: "file", size: source.sizeBytes, etag: this.#etag(["raw", volume.name, volume.summary.kind, start, source.sizeBytes]) };
+  }
+
+  /** The disk's volumes; with the guests' own trees where the path may lead into one. */
+  async #volumesFor({ segments: [first] }: PathRequest): Promise<readonly OpenVolume[]> {
+    const open = this.#open;
+    if (first !== undefined && findVolume(open, first) !== undefined) return open;
+    if (this.#guests?.of !== open) this.#guests = { of: open, volumes: openGuestVolumes(open) };
+    return [...open, ...(await this.#guests.volumes)];
   }
 
   async *walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
@@ -217,8 +243,8 @@ class LocalDisk implements OpenDisk {
   async *walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     ended.throwIfAborted();
-    const context = { volumes: this.#open, folders: this.#folders, budget: this.#budget };
     try {
+      const context = { volumes: await this.#volumesFor(request), folders: this.#folders, budget: this.#budget };
       yield* walkFolder(context, request, ended);
     } catch (error) {
       if (ended.aborted) throw ended.reason;
@@ -262,6 +288,13 @@ function assertReadable({ attributes, path, entryError }: NodePlace): number {
 }
 
 async function describeNode(place: NodePlace): Promise<NodeInfo> {
+  const described = await describeEntry(place);
+  const { guest, error } = place.volume;
+  if (guest === undefined || place.path.length > 1) return described;
+  return { ...described, guest, ...(described.error === undefined && error !== undefined ? { error } : {}) };
+}
+
+async function describeEntry(place: NodePlace): Promise<NodeInfo> {
   const { attributes, path, node, volume, entryError } = place;
   const { fileSystem } = volume;
   let listed = toListedNode(path, attributes, attributes.type, entryError);

@@ -1,6 +1,7 @@
 import type { BlockSource } from "../blocks/block-source.ts";
 import { unsupported } from "../blocks/disk-error.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
+import { adviceFor } from "../filesystems/unread-advice.ts";
 import { recognise } from "../filesystems/recognise.ts";
 import { detectFileSystem } from "../filesystems/registry.ts";
 
@@ -10,7 +11,7 @@ export async function openFileSystem(source: BlockSource): Promise<FileSystem> {
   if (driver !== undefined) return driver.open(source);
   const recognised = await recognise(source);
   if (recognised === undefined) throw unsupported("no known filesystem on this volume");
-  throw unsupported(`${recognised.title} can't be read`);
+  throw unsupported(`${recognised.title} ${adviceFor(recognised)}`);
 }
 
 /** What the volume holds as blkid names it, also when it can't be opened; null when nothing tells. */

@@ -8,6 +8,8 @@ import type { VolumeSummary } from "../../shared/messages.ts";
 import type { NodeError, VolumeError } from "./disk-reader.ts";
 import { describeLocked, type LockedVolume } from "./encrypted-volumes.ts";
 import { recogniseType } from "./open-file-system.ts";
+import type { GuestTree } from "./guest-volumes.ts";
+import { rawDownloadHint } from "./raw-volume.ts";
 import { toNodeError } from "./reader-error.ts";
 
 /** A volume that takes longer to open is listed as unreadable; a journal of 1 GiB is replayed in a few seconds. */
@@ -25,6 +27,10 @@ export interface ReadableVolume {
   /** What is wrong with the volume although it can be read. */
   readonly error: NodeError | undefined;
   readonly summary: VolumeSummary;
+  /** Its bytes; undefined for a guest's own tree. */
+  readonly source?: BlockSource;
+  /** Set for a guest's own tree, which is none of the disk's volumes. */
+  readonly guest?: GuestTree;
 }
 
 export interface UnreadableVolume {
@@ -32,6 +38,9 @@ export interface UnreadableVolume {
   readonly name: ByteString;
   readonly error: VolumeError;
   readonly summary: VolumeSummary;
+  /** Its bytes; undefined where there are none, and for a guest's own tree. */
+  readonly source?: BlockSource;
+  readonly guest?: GuestTree;
   /** Set where a key would open it. */
   readonly locked?: LockedVolume;
 }
@@ -45,7 +54,7 @@ export async function openVolume(
 ): Promise<OpenVolume> {
   const name = textToByteString(volume.name);
   const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
-    return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type } };
+    return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type }, ...sourceOf(volume) };
   };
   // Both a source and an error: it can be read, but its table contradicts itself.
   const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
@@ -54,23 +63,34 @@ export async function openVolume(
   if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
   try {
     const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
-    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark) };
+    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark), ...sourceOf(volume) };
   } catch (error) {
     const type = await recogniseType(volume.source);
     if (type === "crypto_LUKS" && remark === undefined) return openLocked(volume, volume.source, type);
-    return unreadable(remark ?? toNodeError(error, `volume ${volume.name}`), type);
+    return unreadable(remark ?? withHint(toNodeError(error, `volume ${volume.name}`), volume), type);
   }
 }
 
 async function openLocked(volume: Volume, source: BlockSource, type: string): Promise<OpenVolume> {
-  const { uuid, label, error } = await describeLocked(source, volume.name);
+  const { uuid, label, error: reason } = await describeLocked(source, volume.name);
+  const error = withHint(reason, volume);
   return {
     readable: false,
     name: textToByteString(volume.name),
     error,
     summary: { ...summarise(volume, undefined, error), filesystem_type: type, uuid, label },
+    ...sourceOf(volume),
     ...(error.code === "volume_locked" ? { locked: { volume, source } } : {}),
   };
+}
+
+function sourceOf({ source }: Volume): { readonly source?: BlockSource } {
+  return source === undefined ? {} : { source };
+}
+
+/** What nobody here can read, somebody else can. */
+function withHint<E extends VolumeError>(error: E, { name }: Volume): E {
+  return error.code === "unsupported" ? { ...error, detail: `${error.detail}; ${rawDownloadHint(name)}` } : error;
 }
 
 async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {

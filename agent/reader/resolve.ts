@@ -78,7 +78,7 @@ export async function resolvePath(volumes: readonly OpenVolume[], request: PathR
   return trail.place();
 }
 
-function findVolume(volumes: readonly OpenVolume[], segment: string): OpenVolume | undefined {
+export function findVolume(volumes: readonly OpenVolume[], segment: string): OpenVolume | undefined {
   for (const candidate of nameCandidates(segment)) {
     const volume = volumes.find((known) => known.name === candidate);
     if (volume !== undefined) return volume;

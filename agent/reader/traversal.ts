@@ -54,7 +54,8 @@ export class Traversal {
   /** @param foldersAhead how many of the next folders are read before their turn */
   constructor(volumes: readonly OpenVolume[], folders: FolderCache, place: { readonly kind: "top" } | NodePlace, foldersAhead = 0) {
     this.#foldersAhead = foldersAhead;
-    this.#volumes = volumes;
+    // The guests' own trees show once more what the volumes hold.
+    this.#volumes = volumes.filter((volume) => volume.guest === undefined);
     this.#folders = folders;
     this.#place = place;
   }

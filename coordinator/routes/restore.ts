@@ -160,8 +160,8 @@ const downloadRoute = createRoute({
   tags,
   security: bearer,
   summary: "Download a file",
-  description: "A folder comes as zip.",
-  request: { params: mountParam, query: z.object({ path: pathQuery, on_error: onErrorQuery }) },
+  description: "A folder comes as zip. With `raw=true` the path is a volume, and its bytes come as the disk holds them: also those of a volume that nothing here can read.",
+  request: { params: mountParam, query: z.object({ path: pathQuery, on_error: onErrorQuery, raw: z.enum(["true", "false", "1", "0"]).optional() }) },
   responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
 });
 
@@ -222,15 +222,17 @@ export const restoreRoutes = createRouter()
   })
   .openapi(fileInfoRoute, async (c) => await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/" }))
   .openapi(downloadRoute, async (c) => {
-    const { on_error } = c.req.valid("query");
-    return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "download", path: requiredPathOf(c), parameters: { on_error } });
+    const { on_error, raw } = c.req.valid("query");
+    const input = { mountId: c.req.valid("param").mount_id, route: "download", path: requiredPathOf(c), raw: raw === "true" || raw === "1", parameters: { on_error } } as const;
+    return await redirectTo(c, input);
   })
   .openapi(archiveRoute, async (c) => {
     const { format, on_error } = c.req.valid("query");
     return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "archive", path: requiredPathOf(c), format, parameters: { on_error } });
   })
   .openapi(linksRoute, async (c) => {
-    const { operation, path, format, ttl_s: lifeS } = c.req.valid("json");
+    const { operation, path, format, raw, ttl_s: lifeS } = c.req.valid("json");
+    if (raw === true && operation !== "download") throw new PluckError("invalid_request", "raw: only a download can be raw.");
     if (format !== undefined && operation !== "archive") throw new PluckError("invalid_request", "format: only an archive has one.");
     const { url, expiresAt } = await issueLink({
       ctx: c.var.ctx,
@@ -239,6 +241,7 @@ export const restoreRoutes = createRouter()
         route: routeOf[operation],
         path,
         ...(operation === "archive" ? { format: format ?? "zip" } : {}),
+        ...(raw === undefined ? {} : { raw }),
         ...(lifeS === undefined ? {} : { lifeS }),
       },
     });

@@ -14,6 +14,8 @@ export interface LinkRequest {
   readonly path: string;
   /** Only with `archive`. */
   readonly format?: ArchiveFormat;
+  /** Only with `download`: the bytes of a volume. */
+  readonly raw?: boolean;
   readonly lifeS?: number;
   /** Further parameters for the agent: recursive, limit, cursor, on_error. */
   readonly parameters?: Record<string, string | undefined>;
@@ -25,11 +27,12 @@ export interface LinkRequest {
  * @throws PluckError invalid_request, mount_not_found, agent_offline
  */
 export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ url: string; expiresAt: Date }> {
-  const { mountId, route, path, format, parameters = {} } = input;
+  const { mountId, route, path, format, raw = false, parameters = {} } = input;
   if (parseGuestPath(path) === undefined) throw new PluckError("invalid_request", 'path: is too long, or holds ".", ".." or a NUL byte as a name.');
+  if (raw && parseGuestPath(path)?.length !== 1) throw new PluckError("invalid_request", "path: a raw download has exactly a volume as its path, as /p1.");
   const { row, disk, agent } = await getOpenMount({ ctx, input: mountId });
   const operation = agentRoutes[route];
-  const claims = { agentId: row.agentId, mountId, operation, path, user: ctx.actor.name, ...(format === undefined ? {} : { format }) };
+  const claims = { agentId: row.agentId, mountId, operation, path, user: ctx.actor.name, ...(format === undefined ? {} : { format }), ...(raw ? { raw } : {}) };
   const signer = await ctx.links.signer();
   // After a change of keys, or from a coordinator that did not open the mount itself.
   if (ctx.mounts.sentKeys.get(mountId) !== signer.keyId && disk.qcow2Path !== null) {
@@ -42,5 +45,5 @@ export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ ur
     input: { type: "link_issued", backupId: disk.backupId, diskIndex: disk.diskIndex, mountId, agentId: row.agentId, linkId, operation, path, outcome: route },
   });
   await touchMount({ ctx, input: row });
-  return { url: linkUrl(agent.publicUrl, mountId, route, { path, format, ...parameters, token }), expiresAt };
+  return { url: linkUrl(agent.publicUrl, mountId, route, { path, format, ...parameters, ...(raw ? { raw: "true" } : {}), token }), expiresAt };
 }
