@@ -36,7 +36,6 @@ const testPackages = {
   "btrfs-progs": ["mkfs.btrfs", "btrfs"],
   attr: ["getfattr", "setfattr"],
   acl: ["getfacl", "setfacl"],
-  "btrfs-progs": ["mkfs.btrfs"],
   curl: ["curl"],
   gdisk: ["sgdisk"],
   genisoimage: ["genisoimage", "isoinfo"],
