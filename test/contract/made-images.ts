@@ -20,6 +20,8 @@ export const madeImages: readonly (readonly [name: string, make: () => Promise<s
   ["mkfs.ext4", () => made("ext4", 32, makeExt("ext4", ["-b", "4096", "-O", "inline_data"]))],
   ["mkfs.xfs, version 5", () => made("xfs5", 20, makeXfs([]))],
   ["mkfs.xfs, version 4", () => made("xfs4", 20, makeXfs(["-m", "crc=0", "-n", "ftype=0", "-b", "size=512"]))],
+  ["mkfs.btrfs", () => made("btrfs", 110, makeBtrfs([]))],
+  ["mkfs.btrfs --mixed", () => made("btrfs-mixed", 24, makeBtrfs(["--mixed", "-n", "4096", "--csum", "xxhash"]))],
   ["genisoimage -R", () => made("iso9660-rock", 0, makeIso(["-R"]))],
   ["genisoimage -J", () => made("iso9660-joliet", 0, makeIso(["-J", "-joliet-long"]))],
   ["genisoimage", () => made("iso9660-plain", 0, makeIso(["-iso-level", "2"]))],
@@ -69,6 +71,14 @@ function makeXfs(options: readonly string[]): Maker {
     requireTools("mkfs.xfs");
     await makeTree(tree, { symlinks: true });
     await makeXfsFromTree(image, tree, options);
+  };
+}
+
+function makeBtrfs(options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("mkfs.btrfs");
+    await makeTree(tree, { symlinks: true });
+    await execa("mkfs.btrfs", ["-q", "-f", ...options, "--rootdir", tree, image]);
   };
 }
 

@@ -56,6 +56,16 @@ export const unreadVolumes: ReadonlyMap<string, string> = new Map([
 
 /** Images without a listing that must be refused: part of the reason. */
 export const refusedImages: ReadonlyMap<string, string> = new Map([
+  ["btrfs-corrupt/bp_fuzz_bad-superblock-1", "checksum"],
+  ["btrfs-corrupt/bp_fuzz_bko-104131-fsck-oob-read", "the volume has"],
+  ["btrfs-corrupt/bp_fuzz_bko-154021-invalid-drop-level", "default subvolume"],
+  ["btrfs-corrupt/bp_fuzz_bko-161811", "mode 0o"],
+  ["btrfs-corrupt/bp_fuzz_bko-166361-blocksize-zero", "level 48"],
+  ["btrfs-corrupt/bp_fuzz_bko-169301-1-blocksize-zero", "level 48"],
+  ["btrfs-corrupt/bp_fuzz_bko-199833-reloc-recovery-crash", "total_bytes"],
+  ["btrfs-corrupt/bp_fuzz_bko-200409", "length"],
+  ["btrfs-corrupt/bp_fuzz_bko-97041-invalid-sub-stripes-zero-FPE", "raid10"],
+  ["btrfs-corrupt/bp_fuzz_sys-array-num-stripes-0", "48 bytes"],
   ["ext4/e2_f_ext_journal.journal", "jbd"],
   ["ext4-corrupt/e2_f_desc_size_zero", "s_desc_size 0"],
   ["ext4-corrupt/e2_f_first_meta_bg_too_big", "s_first_meta_bg"],
@@ -70,4 +80,7 @@ export const refusedImages: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Images without a listing that may be read. */
-export const readableWithoutListing: ReadonlyMap<string, string> = new Map([]);
+export const readableWithoutListing: ReadonlyMap<string, string> = new Map([
+  ["btrfs-corrupt/bp_bad_item_ptr", "Linux refuses the mount over a damaged leaf; here only the file it belongs to has an error"],
+  ["btrfs-corrupt/bp_fuzz_bko-155551-unaligned-tree-block", "Linux refuses the mount over a tree that is not needed for reading; the volume is empty"],
+]);

@@ -12,7 +12,7 @@ import { noSharedImages, rawFromQcow2, sharedImages, sharedImagesPath, type Shar
 import { walkFileSystem } from "../tools/walk-file-system.ts";
 import { knownDifferences, readableWithoutListing, refusedImages, unreadVolumes } from "./shared-image-findings.ts";
 
-const kinds = ["ext4", "ext4-corrupt", "fat", "iso9660", "pt", "qcow2", "xfs"];
+const kinds = ["btrfs", "btrfs-corrupt", "ext4", "ext4-corrupt", "fat", "iso9660", "pt", "qcow2", "xfs"];
 
 describe("images that others wrote", () => {
   if (sharedImagesPath === undefined) test.skip(noSharedImages, () => undefined);

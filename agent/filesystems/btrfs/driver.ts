@@ -3,7 +3,7 @@ import { DiskError, corrupt, toDiskError } from "../../blocks/disk-error.ts";
 import { asBuffer } from "../byte-string.ts";
 import type { FileSystemDriver } from "../filesystem.ts";
 import { openBtrfs } from "./open.ts";
-import { hasSuperblockMagic, mirrorOffsetsBytes, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
+import { hasSuperblockMagic, magicEndBytes, mirrorOffsetsBytes, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
 import type { BtrfsFileSystem } from "./filesystem.ts";
 
 /**
@@ -21,8 +21,8 @@ export const btrfs: FileSystemDriver = {
   name: "btrfs",
 
   async probe(source: BlockSource): Promise<boolean> {
-    if (source.sizeBytes < superblockOffsetBytes + superblockSizeBytes) return false;
-    return hasSuperblockMagic(await source.read(superblockOffsetBytes, superblockSizeBytes));
+    if (source.sizeBytes < superblockOffsetBytes + magicEndBytes) return false;
+    return hasSuperblockMagic(await source.read(superblockOffsetBytes, magicEndBytes));
   },
 
   async open(source: BlockSource): Promise<BtrfsFileSystem> {

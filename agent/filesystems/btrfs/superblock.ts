@@ -37,6 +37,9 @@ export const superblockSizeBytes = 4096;
 /** Where the copies lie, as far as the device reaches. */
 export const mirrorOffsetsBytes = [64 * 1024 * 1024, 256 * 1024 * 1024 * 1024] as const;
 
+/** What `hasSuperblockMagic` looks at. */
+export const magicEndBytes = 0x48;
+
 const magic = Buffer.from("_BHRfS_M", "latin1");
 const minSectorBytes = 4096;
 const maxNodeBytes = 65_536;
@@ -72,7 +75,7 @@ export interface Superblock {
 }
 
 export function hasSuperblockMagic(bytes: Uint8Array): boolean {
-  return magic.compare(bytes, 0x40, 0x48) === 0;
+  return magic.compare(bytes, 0x40, magicEndBytes) === 0;
 }
 
 /** @param bytes the 4096 bytes at `offsetBytes` of the device. Throws "corrupt" or "unsupported". */
