@@ -7,7 +7,8 @@
 //   key = d XOR last block
 //
 // diffuse hashes each digest-sized part of d with its number (32 bits, big-endian) before it.
-import { hashOf, hashSize } from "./hash.ts";
+import { hash as hashOnce } from "node:crypto";
+import { hashSize } from "./hash.ts";
 
 /** @param material `stripes` times `keyBytes` bytes */
 export function mergeStripes(material: Uint8Array, keyBytes: number, stripes: number, hash: string): Uint8Array {
@@ -22,11 +23,12 @@ export function mergeStripes(material: Uint8Array, keyBytes: number, stripes: nu
 function diffuse(bytes: Uint8Array, hash: string): Uint8Array {
   const partBytes = hashSize(hash);
   const result = new Uint8Array(bytes.length);
-  const number = Buffer.alloc(4);
+  const numbered = Buffer.alloc(4 + partBytes);
   for (let part = 0; part * partBytes < bytes.length; part += 1) {
-    number.writeUInt32BE(part);
     const source = bytes.subarray(part * partBytes, (part + 1) * partBytes);
-    result.set(hashOf(hash, number, source).subarray(0, source.length), part * partBytes);
+    numbered.writeUInt32BE(part);
+    numbered.set(source, 4);
+    result.set(hashOnce(hash, numbered.subarray(0, 4 + source.length), "buffer").subarray(0, source.length), part * partBytes);
   }
   return result;
 }
