@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { userInfo, tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { basename, delimiter, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import mysql from "mysql2/promise";
@@ -88,14 +88,17 @@ async function shortSocketPath(folder: string): Promise<string> {
 async function install(paths: Paths): Promise<void> {
   if (existsSync(paths.data)) return;
   const unfinished = `${paths.data}.unfinished`;
+  // Named from inside its folder: the script does not quote what it is given everywhere, and a home may
+  // have spaces and quotes in its path.
+  const fromInside = `./${basename(unfinished)}`;
   await rm(unfinished, { recursive: true, force: true });
   const result = await execa(
     program("mariadb-install-db"),
     [
       "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
-      `--datadir=${unfinished}`, `--user=${userInfo().username}`,
+      `--datadir=${fromInside}`, `--user=${userInfo().username}`,
     ],
-    { reject: false, all: true },
+    { reject: false, all: true, cwd: paths.folder },
   );
   if (result.exitCode !== 0) throw new Error(`mariadb-install-db failed: ${result.all.slice(-2000)}`);
   await rename(unfinished, paths.data);

@@ -79,6 +79,12 @@ describe("the private MariaDB", () => {
     await own.stop();
   });
 
+  it("serves a state folder with spaces and quotes in its path", async () => {
+    const server = await startPrivateMariadb(join(folder, "odd \"name' & %41 ü"), { fast: true });
+    expect(await query(server.url, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    await server.stop();
+  });
+
   it("serves a state folder whose path is too long for a socket", async () => {
     const deep = join(folder, "a-rather-long-name-for-a-folder".repeat(4), "state");
     const server = await startPrivateMariadb(deep, { fast: true });
