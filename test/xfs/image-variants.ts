@@ -26,11 +26,14 @@ export const imageVariants: readonly ImageVariant[] = [
 
 export const testUuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 
-/** Makes the filesystem, not yet filled. */
-export async function makeImage(path: string, variant: ImageVariant): Promise<void> {
+/**
+ * Makes the filesystem, not yet filled.
+ * @param uuid of its own unless given: Linux mounts no two of one uuid at once
+ */
+export async function makeImage(path: string, variant: ImageVariant, uuid?: string): Promise<void> {
   await rm(path, { force: true });
   await writeFile(path, "");
   await truncate(path, (variant.sizeMegabytes ?? 320) * 1024 * 1024);
-  const uuid = ["-m", `uuid=${testUuid}`];
-  await execa("mkfs.xfs", ["-q", "-f", "-L", "pluck test", "-b", `size=${variant.blockSizeBytes}`, ...uuid, ...variant.arguments, path]);
+  const identity = uuid === undefined ? [] : ["-m", `uuid=${uuid}`];
+  await execa("mkfs.xfs", ["-q", "-f", "-L", "pluck test", "-b", `size=${variant.blockSizeBytes}`, ...identity, ...variant.arguments, path]);
 }

@@ -29,7 +29,7 @@ describeAsRoot("XFS as Linux mounts it", () => {
   for (const [index, variant] of imageVariants.entries()) {
     test(variant.name, async () => {
       const image = join(folder, `${index}.img`);
-      await makeImage(image, variant);
+      await makeImage(image, variant, testUuid);
       const loop = variant.sectorSizeBytes === undefined ? {} : { sectorSize: variant.sectorSizeBytes };
       await withLoopMount(image, { ...loop, readOnly: false, type: "xfs" }, (directory) => populateXfs(directory, variant.blockSizeBytes));
       const expected = await withLoopMount(image, { ...loop, type: "xfs" }, (directory) => walkKernelMount(directory));

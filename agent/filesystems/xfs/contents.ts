@@ -20,9 +20,16 @@ export class Contents {
   readonly superblock: Superblock;
   readonly #nodes: NodeCache<ExtentTreeNode>;
   readonly #remapped: ReadonlyMap<number, readonly RemappedRun[]>;
+  readonly #replayed: ReadonlyMap<number, unknown>;
 
-  /** @param remapped by inode: what the log left to be mapped in data forks, in order */
-  constructor(source: BlockSource, superblock: Superblock, remapped: ReadonlyMap<number, readonly RemappedRun[]>) {
+  /**
+   * @param remapped by inode: what the log left to be mapped in data forks, in order
+   * @param replayed by block index: blocks that the log changed
+   */
+  constructor(
+    source: BlockSource, superblock: Superblock, remapped: ReadonlyMap<number, readonly RemappedRun[]>, replayed: ReadonlyMap<number, unknown>,
+  ) {
+    this.#replayed = replayed;
     this.source = source;
     this.superblock = superblock;
     this.#nodes = new NodeCache(cachedNodeBytes / superblock.blockSizeBytes);
@@ -37,6 +44,11 @@ export class Contents {
     const stored = this.#mapStored(inode, fork, first, end);
     const changes = fork === inode.data ? this.#remapped.get(inode.number) : undefined;
     return changes === undefined ? stored : chain(stored, (runs) => remap(runs, changes, this.superblock.blockSizeBytes));
+  }
+
+  /** Whether the log changed the block there. */
+  isReplayed(offsetBytes: number): boolean {
+    return this.#replayed.has(Math.floor(offsetBytes / this.superblock.blockSizeBytes));
   }
 
   #mapStored(inode: Inode, fork: Fork, first: number, end: number): MaybePromise<BlockRun[]> {

@@ -40,9 +40,11 @@ const alignBytes = 8;
  * where the chain of entries breaks, one entry with the error stands for the rest.
  * @param position logical block number, for messages
  * @param offsetBytes where the block lies in the volume
+ * @param isChecksummed false where no checksum can be right: a block that was put together
  */
 export function parseDirectoryBlock(
-  format: DirectoryFormat, block: Buffer, position: number, offsetBytes: number, entries: DirectoryEntry<number>[],
+  format: DirectoryFormat, block: Buffer, position: number, offsetBytes: number, isChecksummed: boolean,
+  entries: DirectoryEntry<number>[],
 ): void {
   const { superblock, directory } = format;
   const structure = `XFS directory block ${position} of inode ${directory.number}`;
@@ -53,7 +55,7 @@ export function parseDirectoryBlock(
     damaged(`magic 0x${magic.toString(16)}, expected 0x${dataMagic.toString(16)}`);
     return;
   }
-  const headerError = superblock.version === 5 ? findHeaderError(superblock, structure, block, directoryHeader, offsetBytes, directory.number) : undefined;
+  const headerError = superblock.version === 5 && isChecksummed ? findHeaderError(superblock, structure, block, directoryHeader, offsetBytes, directory.number) : undefined;
   const before = entries.length;
   let end = block.length;
   if (magic === blockMagic) {

@@ -45,13 +45,14 @@ function ignore(): void {
 
 function parsePiece(format: DirectoryFormat, piece: Piece, entries: Entries): void {
   if (piece.content instanceof DiskError) entries.push(damagedBlock(piece.block, piece.content));
-  else parseDirectoryBlock(format, piece.content, piece.block, piece.offsetBytes, entries);
+  else parseDirectoryBlock(format, piece.content, piece.block, piece.offsetBytes, piece.isChecksummed, entries);
 }
 
 /** A directory block. */
 interface Piece {
   readonly block: number;
   readonly offsetBytes: number;
+  readonly isChecksummed: boolean;
   content: Buffer | DiskError;
 }
 
@@ -78,7 +79,7 @@ async function* readWindows(contents: Contents, format: DirectoryFormat): AsyncG
   for await (const place of findPlaces(contents, format)) {
     if (place instanceof DiskError) {
       yield await readPlaces(contents, format, places);
-      yield [{ block: places.at(-1)?.block ?? 0, offsetBytes: 0, content: place }];
+      yield [{ block: places.at(-1)?.block ?? 0, offsetBytes: 0, isChecksummed: false, content: place }];
       return;
     }
     places.push(place);
@@ -135,7 +136,9 @@ async function readPlaces(contents: Contents, format: DirectoryFormat, places: r
   return places.map((place) => {
     const parts = read.slice(next, next + place.parts.length);
     next += place.parts.length;
-    const piece = { block: place.block, offsetBytes: place.parts[0]!.offset };
+    // The log holds each part on its own, and the checksum of the whole in none of them.
+    const isChecksummed = place.parts.length === 1 || !place.parts.some((part) => contents.isReplayed(part.offset));
+    const piece = { block: place.block, offsetBytes: place.parts[0]!.offset, isChecksummed };
     const failed = parts.find((part) => part instanceof DiskError);
     if (failed !== undefined) return { ...piece, content: failed };
     if (place.missing > 0) {

@@ -6,8 +6,7 @@ import type { FileSystemDriver } from "../filesystem.ts";
 import { Contents } from "./contents.ts";
 import { XfsFileSystem, type Parts } from "./filesystem.ts";
 import { InodeTable } from "./inode-table.ts";
-import { readJournal } from "./journal.ts";
-import type { PendingChanges } from "./pending-changes.ts";
+import { readJournal, type JournalContents } from "./journal.ts";
 import { hasSuperblockMagic, maxSuperblockBytes, minSuperblockBytes, parseSuperblock, type Superblock } from "./superblock.ts";
 
 /** Above this many groups the superblock's own count has to do: reading all their headers would take too long. */
@@ -37,7 +36,7 @@ export const xfs: FileSystemDriver = {
     // The log may hold the superblock too: it is read anew, for its counters, and when the filesystem was grown.
     const superblock = journal.isEmpty ? before : await readSuperblock(recovered);
     if (superblock.blockSizeBytes !== before.blockSizeBytes) throw corrupt("XFS superblock", 0, "its log changes the block size");
-    const parts = openParts(recovered, superblock, journal.changes);
+    const parts = openParts(recovered, superblock, journal);
     const root = await parts.inodes.get(superblock.rootInode);
     if (root.type !== "directory") throw corrupt("XFS root directory", root.offsetBytes, `inode ${root.number} is no directory`);
     const freeBlocks = journal.isEmpty ? superblock.freeBlockCount : await countFreeBlocks(recovered, superblock);
@@ -53,9 +52,9 @@ export const xfs: FileSystemDriver = {
   },
 };
 
-function openParts(source: BlockSource, superblock: Superblock, changes: PendingChanges): Parts {
+function openParts(source: BlockSource, superblock: Superblock, { blocks, changes }: JournalContents): Parts {
   return {
-    contents: new Contents(source, superblock, changes.remapped),
+    contents: new Contents(source, superblock, changes.remapped, blocks),
     inodes: new InodeTable(source, superblock, changes.contentErrors),
     changes,
   };

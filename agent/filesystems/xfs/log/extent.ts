@@ -1,7 +1,7 @@
 // Which records a mount would replay: from the tail, the oldest one still needed, to the head, the newest that is whole.
 // Source: the rules of Linux fs/xfs/xfs_log_recover.c (xlog_find_tail, xlog_verify_head, xlog_verify_tail).
 import { corrupt } from "../../../blocks/disk-error.ts";
-import { findHead, findRecordBack, findRecordForward, maxBuffersInFlight } from "./head.ts";
+import { findHead, guessHead, findRecordBack, findRecordForward, maxBuffersInFlight } from "./head.ts";
 import { findBadRecord } from "./records.ts";
 import { dataBlocks, headerBlocks, logBlockBytes, parseRecordHeader, type RecordHeader } from "./record.ts";
 import type { LogRing } from "./ring.ts";
@@ -18,9 +18,13 @@ export interface LogExtent {
 const nothing: LogExtent = { head: 0, tail: 0 };
 
 export async function findLogExtent(ring: LogRing): Promise<LogExtent> {
-  const foundHead = await findHead(ring);
-  if (foundHead === undefined) return nothing;
-  let head = foundHead;
+  const guess = await guessHead(ring);
+  if (guess === undefined) return nothing;
+  // The note of an unmount is written when all before it is on the disk: then there are no gaps to look for.
+  const last = await findRecordBack(ring, guess.block, 0, 1);
+  if (last !== undefined && (await isUnmounted(ring, last, parseRecordHeader(await ring.block(last)), guess.block % ring.blockCount))) return nothing;
+
+  let head = await findHead(ring, guess);
   const newest = await findRecordBack(ring, head, head, 1);
   if (newest === undefined) throw corrupt("XFS log", ring.offsetBytes, "no record in it");
   let record = parseRecordHeader(await ring.block(newest));

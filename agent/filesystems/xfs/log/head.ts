@@ -10,29 +10,36 @@ export const maxBuffersInFlight = 8;
 const maxRecordBlocksVersion1 = 64;
 const maxRecordBlocksVersion2 = 512;
 
-/** @returns the block after the newest one, and undefined for a log that was never written */
-export async function findHead(ring: LogRing): Promise<number | undefined> {
+/** Where cycle numbers fall, gaps or not. */
+export interface HeadGuess {
+  /** 1 to the number of blocks. */
+  readonly block: number;
+  /** Blocks of this cycle are older than the head; 0: never written. */
+  readonly oldCycle: number;
+}
+
+/** @returns undefined for a log that was never written */
+export async function guessHead(ring: LogRing): Promise<HeadGuess | undefined> {
+  const { blockCount } = ring;
+  const firstCycle = await ring.probeCycle(0);
+  if (firstCycle === 0) return undefined;
+  const lastCycle = await ring.probeCycle(blockCount - 1);
+  if (firstCycle === lastCycle) return { block: blockCount, oldCycle: lastCycle - 1 };
+  return { block: await findCycleStart(ring, 0, blockCount - 1, lastCycle), oldCycle: lastCycle };
+}
+
+/** @returns the block after the newest one that was written, with everything before it */
+export async function findHead(ring: LogRing, guess: HeadGuess): Promise<number> {
   const { blockCount } = ring;
   const maxRecordBlocks = ring.superblock.logVersion2 ? maxRecordBlocksVersion2 : maxRecordBlocksVersion1;
   const maxScanned = Math.min(blockCount, maxRecordBlocks * maxBuffersInFlight);
-  const firstCycle = await ring.cycle(0);
-  if (firstCycle === 0) return undefined;
-  const lastCycle = await ring.cycle(blockCount - 1);
-  if (lastCycle === 0) return findHeadBeforeZeros(ring, maxScanned);
-
-  let head = blockCount;
-  let endCycle = lastCycle - 1;
-  if (firstCycle !== lastCycle) {
-    endCycle = lastCycle;
-    head = await findCycleStart(ring, 0, blockCount - 1, lastCycle);
-  }
-  head = await skipGaps(ring, head, endCycle, maxScanned);
+  if (guess.oldCycle === 0 && guess.block < blockCount) return findHeadBeforeZeros(ring, guess.block, maxScanned);
+  const head = await skipGaps(ring, guess.block, guess.oldCycle, maxScanned);
   return (await dropPartialRecord(ring, head, maxRecordBlocks)) % blockCount;
 }
 
 /** A log that has not come around yet ends where the zeros begin. */
-async function findHeadBeforeZeros(ring: LogRing, maxScanned: number): Promise<number> {
-  const found = await findCycleStart(ring, 0, ring.blockCount - 1, 0);
+async function findHeadBeforeZeros(ring: LogRing, found: number, maxScanned: number): Promise<number> {
   const start = Math.max(0, found - maxScanned);
   const head = (await findCycle(ring, start, found, 0)) ?? found;
   const before = await findHeaderBefore(ring, head, start);
@@ -45,7 +52,7 @@ async function findCycleStart(ring: LogRing, first: number, end: number, cycle: 
   let low = first;
   let high = end;
   for (let middle = (low + high) >>> 1; middle !== low && middle !== high; middle = (low + high) >>> 1) {
-    if ((await ring.cycle(middle)) === cycle) high = middle;
+    if ((await ring.probeCycle(middle)) === cycle) high = middle;
     else low = middle;
   }
   return high;

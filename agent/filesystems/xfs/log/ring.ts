@@ -1,5 +1,6 @@
 import type { BlockSource } from "../../../blocks/block-source.ts";
 import { corrupt } from "../../../blocks/disk-error.ts";
+import { asBuffer } from "../../byte-string.ts";
 import type { Superblock } from "../superblock.ts";
 import { isRecordHeader, logBlockBytes, readCycle } from "./record.ts";
 
@@ -48,6 +49,11 @@ export class LogRing {
 
   async cycle(index: number): Promise<number> {
     return readCycle(await this.block(index));
+  }
+
+  /** Likewise for one block alone, as a binary search needs it. */
+  async probeCycle(index: number): Promise<number> {
+    return readCycle(asBuffer(await this.#source.read(this.offsetBytes + index * logBlockBytes, logBlockBytes)));
   }
 
   async isHeader(index: number): Promise<boolean> {
