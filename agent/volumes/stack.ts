@@ -218,26 +218,26 @@ export class Stack {
     for (const { owner } of members.values()) owner.note = { what: `physical volume of the LVM2 volume group "${group.name}"`, results: [] };
     for (const volume of group.logicalVolumes.values()) {
       if (!open.isShown(volume)) continue;
-      const needed = [...open.physicalVolumesOf(volume.name)].flatMap((name) => members.get(group.physicalVolumes.get(name)?.uuid ?? "")?.owner ?? []);
+      const used = volume.error === undefined ? [...open.physicalVolumesOf(volume.name)].flatMap((name) => members.get(group.physicalVolumes.get(name)?.uuid ?? "") ?? []) : [...members.values()];
+      const needed = used.map((member) => member.owner);
       const isOwn = needed.some((device) => device.isOwn);
-      if (needed.length === 0) continue;
-      await this.#openLogicalVolume(open, volume.name, needed, isOwn);
+      if (isOwn) await this.#openLogicalVolume(open, volume.name, needed);
     }
   }
 
-  async #openLogicalVolume(open: OpenGroup, lv: string, devices: readonly Device[], isOwn: boolean): Promise<void> {
+  async #openLogicalVolume(open: OpenGroup, lv: string, devices: readonly Device[]): Promise<void> {
     const { group } = open;
     const plain = `${group.name}-${lv}`;
     const escaped = `${group.name.replaceAll("-", "--")}-${lv.replaceAll("-", "--")}`;
-    const name = isOwn ? this.#names.take(plain, escaped, `${escaped}-${group.uuid.slice(0, 6)}`) : plain;
+    const name = this.#names.take(plain, escaped, `${escaped}-${group.uuid.slice(0, 6)}`);
     const depth = Math.max(...devices.map((device) => device.depth));
     try {
       const source = await open.openVisible(lv);
-      await this.#addContents({ name, kind: "logical-volume", source, sizeBytes: source.sizeBytes }, { isOwn, depth }, devices);
+      await this.#addContents({ name, kind: "logical-volume", source, sizeBytes: source.sizeBytes }, { isOwn: true, depth }, devices);
     } catch (error) {
-      if (error instanceof MissingMember && isOwn) this.isIncomplete = true;
+      if (error instanceof MissingMember) this.isIncomplete = true;
       const sizeBytes = (group.logicalVolumes.get(lv)?.extentCount ?? 0) * group.extentBytes;
-      if (isOwn) this.#listed.push({ name, kind: "logical-volume", source: undefined, sizeBytes: Number.isSafeInteger(sizeBytes) ? sizeBytes : 0, error: this.#explain(error) });
+      this.#listed.push({ name, kind: "logical-volume", source: undefined, sizeBytes: Number.isSafeInteger(sizeBytes) ? sizeBytes : 0, error: this.#explain(error) });
       for (const device of devices) device.note?.results.push(name);
     }
   }

@@ -55,7 +55,7 @@ lvm vgchange -q -an vg
 
 export const raidTypes = [
   "raid0", "raid0_meta", "raid4", "raid5_ls", "raid5_la", "raid5_rs", "raid5_ra", "raid5_n",
-  "raid6_zr", "raid6_nr", "raid6_nc", "raid6_n_6", "raid6_ls_6", "raid6_la_6", "raid6_rs_6", "raid6_ra_6",
+  "raid6_zr", "raid6_nr", "raid6_nc", "raid6_n_6", "raid6_ls_6",
 ] as const;
 
 /** Every RAID type of LVM over six disks, and mirrors of both kinds. */

@@ -113,6 +113,7 @@ export class OpenGroup {
   async #openVolume(name: string, depth: number): Promise<BlockSource> {
     const volume = this.group.logicalVolumes.get(name);
     if (volume === undefined) throw corrupt(`LVM2 volume group "${this.group.name}"`, undefined, `no logical volume "${name}"`);
+    if (volume.error !== undefined) throw volume.error;
     if (depth > MAX_DEPTH) throw corrupt(this.describe(name), undefined, `it stands on more than ${MAX_DEPTH} others`);
     const parts: Part[] = [];
     for (const segment of volume.segments) {

@@ -1,6 +1,6 @@
 // A volume group as its metadata text tells it. Source: lvm2's lib/format_text/import_vsn1.c, lvmsystemid(7), and the
 // "lvm segtypes" of its import functions.
-import { corrupt, unsupported } from "../../blocks/disk-error.ts";
+import { corrupt, type DiskError, toDiskError, unsupported } from "../../blocks/disk-error.ts";
 import type { ConfigValue, Section } from "./metadata-text.ts";
 
 export interface VolumeGroup {
@@ -29,10 +29,11 @@ export interface PhysicalVolume {
 
 export interface LogicalVolume {
   readonly name: string;
-  readonly uuid: string;
   readonly isVisible: boolean;
   readonly segments: readonly Segment[];
   readonly extentCount: number;
+  /** Set when its part of the metadata contradicts itself: it then has no segments. */
+  readonly error: DiskError | undefined;
 }
 
 /** A run of a logical volume's extents. */
@@ -88,7 +89,17 @@ function toPhysicalVolume(name: string, section: Section, group: string): Physic
 
 function toLogicalVolume(name: string, section: Section, group: string): LogicalVolume {
   if (!namePattern.test(name)) throw corrupt(group, undefined, "a logical volume with an impossible name");
-  const what = `${group}, logical volume "${name}"`;
+  const isVisible = strings(section, "status").includes("VISIBLE");
+  try {
+    const segments = toSegments(section, `${group}, logical volume "${name}"`);
+    return { name, isVisible, segments, extentCount: segments.reduce((sum, segment) => sum + segment.extentCount, 0), error: undefined };
+  } catch (error) {
+    // The other volumes of the group don't suffer.
+    return { name, isVisible, segments: [], extentCount: 0, error: toDiskError(error) };
+  }
+}
+
+function toSegments(section: Section, what: string): Segment[] {
   const count = number(section, "segment_count", what);
   const segments: Segment[] = [];
   let next = 0;
@@ -105,7 +116,7 @@ function toLogicalVolume(name: string, section: Section, group: string): Logical
     next += segment.extentCount;
   }
   if (segments.length !== count) throw corrupt(what, undefined, `${segments.length} segments, expected ${count}`);
-  return { name, uuid: uuid(section, what), isVisible: strings(section, "status").includes("VISIBLE"), segments, extentCount: next };
+  return segments;
 }
 
 /** A whole number that is not negative. */

@@ -75,11 +75,17 @@ export async function openArray(members: readonly MdMember[]): Promise<OpenArray
   const absent = present.flatMap((source, slot) => (source === undefined ? [slot] : []));
   const tooFew = (): MissingMember => new MissingMember(`${what}: level ${levelName(newest)} needs more than ${present.length - absent.length} of its ${present.length} members; missing: ${absent.map((slot) => describeMissing(newest, members, slot)).join(", ")}`);
   const source = assemble(newest, present, tooFew, what);
-  const isDegraded = absent.length > 0;
-  const remark = isDegraded && !newest.isInSync && newest.level >= 4 && newest.level <= 6
-    ? unsupported(`${what}: a member is missing and the array was not closed cleanly: what was being written at the end may be wrong`)
-    : undefined;
-  return { source, remark };
+  return { source, remark: remarkOn(newest, absent, missingSlots(members), what) };
+}
+
+function remarkOn(newest: MdSuperblock, absent: readonly number[], unknown: readonly number[], what: string): DiskError | undefined {
+  const { level, isInSync } = newest;
+  if (absent.length > 0 && !isInSync && level >= 4 && level <= 6) {
+    return unsupported(`${what}: a member is missing and the array was not closed cleanly: what was being written at the end may be wrong`);
+  }
+  if (unknown.length === 0) return undefined;
+  // A member that is here but out of date never is the newest one, so only those that are nowhere are left.
+  return unsupported(`${what}: member ${unknown.join(", ")}, which it counts as working, is on none of the disks: what was written since they parted is not shown`);
 }
 
 function assemble(newest: MdSuperblock, present: readonly (BlockSource | undefined)[], tooFew: () => Error, what: string): BlockSource {

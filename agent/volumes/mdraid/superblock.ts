@@ -77,7 +77,7 @@ export interface MdSuperblock {
   readonly device: number;
   /** The slot of each device, or one of the numbers below. */
   readonly roles: readonly number[];
-  /** False when this member is not yet filled. */
+  /** False when this member is not yet filled: a new one, or a replacement, which has the slot of the one it replaces. */
   readonly isRecovered: boolean;
   /** Sectors of this member that can't be read, or were never written. */
   readonly badBlocks: { readonly offset: number; readonly bytes: number } | undefined;
@@ -90,7 +90,6 @@ export const FEATURE_JOURNAL = 0x200;
 const FEATURE_RECOVERY_OFFSET = 0x2;
 const FEATURE_RESHAPE = 0x4;
 const FEATURE_BAD_BLOCKS = 0x8;
-const FEATURE_REPLACEMENT = 0x10;
 export const FEATURE_RAID0_LAYOUT = 0x1000;
 /** Bitmap, recovery offset, reshape, bad blocks, replacement, backwards, new offset, recovery bitmap, clustered bitmap, journal, PPL (2), raid0 layout. */
 const KNOWN_FEATURES = 0x1fff;
@@ -162,9 +161,6 @@ export function parseSuperblock1(bytes: Uint8Array, version: string, offset: num
   if (long(144) * SECTOR !== offset) throw wrong(`it says that it lies at sector ${long(144)}`);
   const features = view.getUint32(8, true);
   if ((features & ~KNOWN_FEATURES) !== 0) throw unsupported(`md superblock feature 0x${(features & ~KNOWN_FEATURES).toString(16)}`);
-  if ((features & FEATURE_REPLACEMENT) !== 0) {
-    // A replacement being filled has the slot of the member that it replaces; until it is filled it holds too little.
-  }
   const dataOffset = long(128) * SECTOR;
   const dataBytes = long(136) * SECTOR;
   if (!Number.isSafeInteger(dataOffset) || !Number.isSafeInteger(dataBytes) || dataOffset > deviceBytes) throw wrong(`${dataBytes} bytes of data at ${dataOffset} of a device of ${deviceBytes}`);
