@@ -49,7 +49,7 @@ describe("filesystems filled by mkfs.xfs", () => {
     ["version 4 without file types, 512-byte blocks", ["-m", "crc=0", "-n", "ftype=0", "-b", "size=512"]],
     ["version 4 with 64 KiB blocks", ["-m", "crc=0", "-b", "size=65536"]],
     ["version 4 with directory blocks of 32 KiB, attributes of version 1, projects of 16 bits", ["-m", "crc=0", "-b", "size=1024", "-n", "size=32768", "-i", "attr=1,projid32bit=0"]],
-    ["version 4 with a log of version 1 and counters kept up", ["-m", "crc=0", "-l", "version=1,lazy-count=0", "-i", "size=256"]],
+    ["version 4 with a log of version 1 and counters kept up", ["-m", "crc=0", "-l", "version=1,lazy-count=0,size=8m", "-i", "size=256"]],
     ["version 4 that ignores case", ["-m", "crc=0", "-n", "version=ci"]],
   ])("%s", async (_, options) => {
     await withImage(options, async (fs) => {

@@ -20,7 +20,7 @@ export async function makeXfsFromTree(image: string, tree: string, options: read
   mkdirSync(contents);
   try {
     writeFileSync(proto, `/\n0 0\nd--755 0 0\n${describeFolder(tree, contents)}$\n`);
-    await execa("mkfs.xfs", ["-q", "-f", "--unsupported", ...(options.includes("size=65536") ? [] : ["-l", "size=8m"]), ...options, "-p", proto, image]);
+    await execa("mkfs.xfs", ["-q", "-f", "--unsupported", ...(options.includes("size=65536") || options.includes("-l") ? [] : ["-l", "size=8m"]), ...options, "-p", proto, image]);
   } finally {
     rmSync(proto, { force: true });
     rmSync(contents, { recursive: true, force: true });
