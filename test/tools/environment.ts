@@ -8,7 +8,7 @@ import { describe } from "vitest";
 const packages: Record<string, string> = {
   "qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils", "mkfs.vfat": "dosfstools", "fsck.fat": "dosfstools",
   mcopy: "mtools", mdir: "mtools", mmd: "mtools", mattrib: "mtools", mlabel: "mtools", "mkfs.ext4": "e2fsprogs",
-  debugfs: "e2fsprogs", "mkfs.btrfs": "btrfs-progs", btrfs: "btrfs-progs", sfdisk: "fdisk", sgdisk: "gdisk", parted: "parted", getfattr: "attr", setfattr: "attr",
+  debugfs: "e2fsprogs", "mkfs.btrfs": "btrfs-progs", btrfs: "btrfs-progs", btrfstune: "btrfs-progs", sfdisk: "fdisk", sgdisk: "gdisk", parted: "parted", getfattr: "attr", setfattr: "attr",
   fls: "sleuthkit", icat: "sleuthkit", blkid: "util-linux", losetup: "mount",
   genisoimage: "genisoimage", isoinfo: "genisoimage", xorriso: "xorriso", bsdtar: "libarchive-tools", mksquashfs: "squashfs-tools", unsquashfs: "squashfs-tools",
 };

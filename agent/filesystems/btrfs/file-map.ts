@@ -12,6 +12,8 @@ import type { LeafView, Tree } from "./tree.ts";
 
 /** What is read and verified at once: few round trips, and little wasted when a transfer ends early. */
 const verifiedRunBytes = 512 * 1024;
+/** Extents given at once: half a gigabyte of verified data, and little memory whatever lengths the disk claims. */
+const maxExtents = 1024;
 
 export interface MappedFile {
   readonly tree: Tree;
@@ -59,6 +61,7 @@ function mapFrom(file: MappedFile, view: LeafView | undefined, offset: number, e
       position = start;
     }
     addItem(extents, file, item, start, position, itemEnd);
+    if (extents.length >= maxExtents) return extents;
     position = itemEnd;
   }
   if (position >= end || (extents.length > 0 && upper !== undefined)) return extents;
@@ -123,7 +126,7 @@ function addItem(extents: FileExtent[], file: MappedFile, item: FileExtentItem, 
   } else if (!isVerified) {
     extents.push({ kind: "data", offset: position, length, source: file.data.space, sourceOffset: item.diskLogical + item.offsetBytes + skip });
   } else {
-    for (let at = position; at < end; ) {
+    for (let at = position; at < end && extents.length < maxExtents; ) {
       // Cut at fixed places of the file, so that ranges that meet read alike.
       const runEnd = Math.min(end, (Math.floor(at / verifiedRunBytes) + 1) * verifiedRunBytes);
       const runLength = runEnd - at;
