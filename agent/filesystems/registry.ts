@@ -5,10 +5,11 @@ import { fat } from "./fat/driver.ts";
 import type { FileSystemDriver } from "./filesystem.ts";
 import { iso9660 } from "./iso9660/driver.ts";
 import { recogniseContainer } from "./recognise.ts";
+import { squashfs } from "./squashfs/driver.ts";
 import { xfs } from "./xfs/driver.ts";
 
 /** Every reader there is. FAT last: it has no magic, only plausible numbers. */
-export const fileSystemDrivers: readonly FileSystemDriver[] = [btrfs, ext4, iso9660, xfs, fat];
+export const fileSystemDrivers: readonly FileSystemDriver[] = [btrfs, ext4, iso9660, xfs, squashfs, fat];
 
 /**
  * The reader for what lies on the source; undefined when there is none (see `recognise` for its name). A member of
