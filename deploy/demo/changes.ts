@@ -56,7 +56,7 @@ export async function applyChanges(place: Ext4Place, changes: Changes, scratchFo
     if (content.kind !== "file") continue;
     const file = join(source, String(index));
     await writeFile(file, content.bytes);
-    commands.push(...inParent(path, (name) => Buffer.concat([Buffer.from(`write ${file} `), name])));
+    commands.push(...inParent(path, (name) => Buffer.concat([Buffer.from("write "), quoted(Buffer.from(file)), Buffer.from(" "), name])));
     if (content.sizeBytes !== undefined) commands.push(Buffer.concat([Buffer.from("set_inode_field "), quoted(path), Buffer.from(` size ${content.sizeBytes}`)]));
   }
   await changeExt4(place, [...commands, ...(await attributeCommands(entries, scratchFolder))], laterMs, scratchFolder);

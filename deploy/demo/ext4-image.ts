@@ -58,7 +58,7 @@ export async function attributeCommands(entries: readonly TreeEntry[], scratchFo
       const file = join(scratchFolder, `xattr-${process.pid}-${valueCount}`);
       valueCount += 1;
       await writeFile(file, value);
-      commands.push(Buffer.concat([Buffer.from(`ea_set -f ${file} `), path, Buffer.from(` ${name}`)]));
+      commands.push(Buffer.concat([Buffer.from("ea_set -f "), quoted(Buffer.from(file)), Buffer.from(" "), path, Buffer.from(` ${name}`)]));
     }
   }
   return commands;

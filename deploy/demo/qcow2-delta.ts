@@ -18,12 +18,13 @@ export async function writeDelta(rawBefore: string, rawAfter: string, baseFile: 
   await runTool("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", join(dirname(baseFile), basename(baseFile)), deltaFile]);
   const commands: string[] = [];
   for (const { offset, length } of await changedClusters(rawBefore, rawAfter)) {
-    const piece = `${deltaFile}.${offset}`;
-    await copyRange(rawAfter, offset, length, piece);
-    commands.push(`write -q -s ${piece} ${offset} ${length}`);
+    const pieceName = `${basename(deltaFile)}.${offset}`;
+    await copyRange(rawAfter, offset, length, join(dirname(deltaFile), pieceName));
+    // Without its folder: qemu-io knows no quotes, and a path may have spaces.
+    commands.push(`write -q -s ${pieceName} ${offset} ${length}`);
   }
   // Commands on stdin: an argument list has a limit.
-  await runTool("qemu-io", ["-f", "qcow2", deltaFile], { input: `${commands.join("\n")}\nflush\n` });
+  await runTool("qemu-io", ["-f", "qcow2", deltaFile], { input: `${commands.join("\n")}\nflush\n`, folder: dirname(deltaFile) });
   await runTool("qemu-img", ["rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b", basename(baseFile), deltaFile]);
 }
 

@@ -5,7 +5,7 @@ import { execa } from "execa";
 export async function runTool(
   program: string,
   parameters: readonly string[],
-  options: { readonly environment?: Record<string, string>; readonly input?: string; readonly signal?: AbortSignal } = {},
+  options: { readonly environment?: Record<string, string>; readonly input?: string; readonly folder?: string; readonly signal?: AbortSignal } = {},
 ): Promise<{ stdout: string; stderr: string }> {
   const result = await execa(program, parameters, {
     env: {
@@ -17,6 +17,7 @@ export async function runTool(
     },
     reject: false,
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
+    ...(options.folder === undefined ? {} : { cwd: options.folder }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   if (result.failed) throw new Error(`${program} ${parameters.join(" ")}: ${result.stderr?.trim() || result.shortMessage}`);

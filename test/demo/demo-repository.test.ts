@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
@@ -26,7 +26,9 @@ function build(target: string) {
 }
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
+  // A path as people have them: tools that take it apart at a blank or a quote must not be given it bare.
+  folder = join(await temporaryFolder(), `it's "here"`);
+  await mkdir(folder);
   repository = join(folder, "demo");
   const begun = Date.now();
   await build(repository);
@@ -34,7 +36,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
+  await rm(join(folder, ".."), { recursive: true, force: true });
 });
 
 async function raw(path: string): Promise<string> {
