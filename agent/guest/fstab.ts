@@ -57,9 +57,15 @@ const withoutDevice = new Set([
 ]);
 
 /** False for lines of swap, of the kernel's own filesystems and of networks: nothing of them is on a disk of the backup. */
-export function isOnDisk({ source, type }: FstabLine): boolean {
+export function isOnDisk({ source, type, options }: FstabLine): boolean {
+  if (isBind({ options })) return true;
   if (withoutDevice.has(type) || type.startsWith("fuse.")) return false;
   return source !== "none" && source !== "tmpfs" && source !== "proc";
+}
+
+/** A folder of the guest that shows a second time; its type says nothing. */
+export function isBind({ options }: Pick<FstabLine, "options">): boolean {
+  return options.includes("bind") || options.includes("rbind");
 }
 
 function fieldsOf(contents: ByteString): ByteString[][] {

@@ -7,6 +7,8 @@ import type { Attributes, Details, DirectoryEntry, FileExtent, FileSystem, FileS
 export interface Mount {
   /** Tells its files from those of all other mounts; the same each time the disk is opened. */
   readonly number: number;
+  /** The name of the volume: "p1". */
+  readonly volume: string;
   readonly fileSystem: FileSystem;
   readonly root: unknown;
 }

@@ -2,7 +2,7 @@ import { DiskError, toDiskError } from "../blocks/disk-error.ts";
 import { byteStringToText, toByteString, type ByteString } from "../filesystems/byte-string.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
 import { findDiskName, findSource, type SourceContext } from "./find-source.ts";
-import { type FstabLine, isOnDisk, maxFstabBytes, optionValue, parseCrypttab, parseFstab } from "./fstab.ts";
+import { type FstabLine, isBind, isOnDisk, maxFstabBytes, optionValue, parseCrypttab, parseFstab } from "./fstab.ts";
 import type { GuestVolume } from "./guest-volume.ts";
 import { JoinedFileSystem, type JoinedNode, type Mount } from "./joined-file-system.ts";
 import { readWholeFile, walkPath } from "./walk-path.ts";
@@ -110,7 +110,7 @@ async function openGuest(candidate: Candidate, volumes: readonly GuestVolume[]):
   const rootLine = lines.find((line) => line.mountPoint === "/");
   const isSure = rootLine !== undefined && (await isRootOf(rootLine, candidate, context));
   if (!isWholeVolume && !isSure) return undefined;
-  const joined = new JoinedFileSystem({ number: 0, fileSystem, root: folder });
+  const joined = new JoinedFileSystem({ number: 0, volume: root.summary.name, fileSystem, root: folder });
   const mounts = await joinAll(joined, lines, context);
   return { guest: { root, fileSystem: joined, mounts }, isSure };
 }
@@ -154,8 +154,7 @@ async function mountedFolder(fileSystem: FileSystem, { options }: FstabLine): Pr
 async function joinAll(joined: JoinedFileSystem, lines: readonly FstabLine[], context: SourceContext): Promise<GuestMount[]> {
   const mounts: GuestMount[] = [];
   // A mount point may lie on what another line mounts, whatever their order; of one depth, in the order of the file.
-  const depthOf = ({ mountPoint }: FstabLine): number => mountPoint.split("/").filter((name) => name !== "").length;
-  const ordered = [...lines.entries()].sort(([, a], [, b]) => depthOf(a) - depthOf(b));
+  const ordered = [...lines.entries()].sort(([, a], [, b]) => orderOf(a) - orderOf(b));
   for (const [index, line] of ordered) {
     if (!isOnDisk(line)) continue;
     const described = {
@@ -165,7 +164,7 @@ async function joinAll(joined: JoinedFileSystem, lines: readonly FstabLine[], co
       options: byteStringToText(line.options.join(",")),
     };
     if (mounts.length >= maxMounts) break;
-    if (depthOf(line) === 0) {
+    if (depthOf(line.mountPoint) === 0) {
       const found = findSource(line.source, context);
       const problem = "volume" in found && found.volume === context.root ? undefined : `the volume that holds the fstab is taken: ${"volume" in found ? `the line names /${found.volume.summary.name}` : found.problem}`;
       mounts.push({ ...described, volume: context.root.summary.name, problem });
@@ -177,6 +176,16 @@ async function joinAll(joined: JoinedFileSystem, lines: readonly FstabLine[], co
   return mounts;
 }
 
+function depthOf(path: ByteString): number {
+  return path.split("/").filter((name) => name !== "").length;
+}
+
+/** A folder that shows a second time must have been mounted before. */
+function orderOf(line: FstabLine): number {
+  const depth = depthOf(line.mountPoint);
+  return isBind(line) ? Math.max(depth, depthOf(line.source)) : depth;
+}
+
 /** Mounts one line; returns why that is not possible. @param number the line's place in fstab, from 1 */
 async function joinOne(joined: JoinedFileSystem, line: FstabLine, number: number, context: SourceContext): Promise<{ readonly name: string } | string> {
   if (line.options.includes("noauto")) return "the guest doesn't mount it by itself (noauto)";
@@ -185,7 +194,7 @@ async function joinOne(joined: JoinedFileSystem, line: FstabLine, number: number
   const at = await walkPath<JoinedNode>(joined, joined.root, line.mountPoint);
   if (at === undefined) return "the mount point doesn't exist";
   if (at.attributes.type !== "directory") return "the mount point is no folder";
-  const mount: Mount = { number, fileSystem: from.fileSystem, root: from.folder };
+  const mount: Mount = { number, volume: from.name, fileSystem: from.fileSystem, root: from.folder };
   return joined.mount(at.names, mount) ? { name: from.name } : "an earlier line mounts there";
 }
 
@@ -204,13 +213,10 @@ async function volumeSource(line: FstabLine, context: SourceContext): Promise<Mo
   return typeof mounted === "string" ? mounted : { name: summary.name, fileSystem, folder: mounted.folder };
 }
 
-function isBind({ options }: FstabLine): boolean {
-  return options.includes("bind") || options.includes("rbind");
-}
-
 /** A folder that shows a second time: itself, without what is mounted below it. */
 async function bindSource(joined: JoinedFileSystem, { source }: FstabLine): Promise<MountSource | string> {
   const found = await walkPath<JoinedNode>(joined, joined.root, source);
   if (found === undefined || found.attributes.type !== "directory") return "the folder it shows doesn't exist";
-  return { name: byteStringToText(source).replace(/^\/+/, ""), fileSystem: found.node.mount.fileSystem, folder: found.node.node };
+  const { mount, node } = found.node;
+  return { name: mount.volume, fileSystem: mount.fileSystem, folder: node };
 }

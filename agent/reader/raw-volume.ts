@@ -1,5 +1,4 @@
 import type { BlockSource } from "../blocks/block-source.ts";
-import { textToByteString } from "../filesystems/byte-string.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { nameCandidates } from "../../shared/guest-path.ts";
@@ -29,7 +28,7 @@ export function findRawVolume(volumes: readonly OpenVolume[], segments: readonly
   }
   if (volume.source !== undefined) return { volume, source: volume.source };
   if (!volume.readable) throw new PluckError(volume.error.code, volume.error.detail);
-  throw new PluckError("unsupported", `/${textToByteString(volume.summary.name)} has no bytes of its own.`);
+  throw new PluckError("unsupported", `${volume.summary.path} has no bytes of its own.`);
 }
 
 /** A volume as a file, for whoever reads the contents of files: holes are zeros that nobody has to read. */

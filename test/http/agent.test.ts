@@ -131,6 +131,40 @@ describe("what it serves", () => {
     expect(headers).toMatch(/^content-disposition: attachment; filename=m1.tar\r?$/im);
   });
 
+  it("serves the guest's own tree, and its volume raw", async () => {
+    const raw = await makeGuestDisk();
+    ok(await talk.send("mount", { mount_id: "m2", qcow2_path: "guest.qcow2", jwks, web_origin: null }));
+    const ask = async (route: AgentRoute, path: string, more: { raw?: boolean; signed?: boolean; headers?: Record<string, string> } = {}) => {
+      const { raw: asked, signed = asked ?? false } = more;
+      const { token } = await signLink(signer, { agentId, mountId: "m2", operation: agentRoutes[route], path, user: "tester", raw: signed }, 300);
+      return await fetch(linkUrl(agent.url, "m2", route, { path, token, raw: asked?.toString() }), { headers: more.headers ?? {} });
+    };
+    expect(listingSchema.parse(await (await ask("files", "/")).json()).entries.map((entry) => entry.path)).toEqual(["/disk", "/guest"]);
+    expect(await (await ask("download", "/guest/link")).text()).toContain("nofail");
+    expect(fileInfoSchema.parse(await (await ask("file-info", "/guest")).json())).toMatchObject({
+      guest: { root: "/disk", mounts: [{ mount_point: "/", volume: "/disk", problem: null }, { mount_point: "/data", volume: null, problem: "no volume that is open has it" }] },
+      error: { code: "unsupported" },
+    });
+    const zip = join(home, "guest.zip");
+    await writeFile(zip, Buffer.from(await (await ask("download", "/guest/etc")).arrayBuffer()));
+    await execa("unzip", ["-tq", zip]);
+
+    const whole = await ask("download", "/disk", { raw: true });
+    expect([whole.status, whole.headers.get("content-type"), whole.headers.get("content-length")]).toEqual([200, "application/octet-stream", String(raw.length)]);
+    expect(whole.headers.get("content-disposition")).toContain("m2-disk.img");
+    expect(Buffer.from(await whole.arrayBuffer()).equals(raw)).toBe(true);
+    const etag = whole.headers.get("etag") ?? "";
+    const part = await ask("download", "/disk", { raw: true, headers: { Range: "bytes=1024-2047", "If-Range": etag } });
+    expect([part.status, part.headers.get("etag")]).toEqual([206, etag]);
+    expect(Buffer.from(await part.arrayBuffer()).equals(raw.subarray(1024, 2048))).toBe(true);
+    expect((await ask("download", "/disk/etc/fstab", { raw: true })).status).toBe(400);
+    expect((await ask("download", "/guest", { raw: true })).status).toBe(404);
+    // A link to the folder is none to the bytes below it, and the other way round.
+    expect((await ask("download", "/disk", { raw: true, signed: false })).status).toBe(403);
+    expect((await ask("download", "/disk", { signed: true })).status).toBe(403);
+    ok(await talk.send("unmount", { mount_id: "m2" }));
+  });
+
   it("reports each transfer to the audit trail, and its mounts in heartbeats", async () => {
     await (await fetch(await link("download", "/disk/etc/hosts"))).text();
     await vi.waitFor(() =>
@@ -231,6 +265,20 @@ async function makeDisk(qcow2Path: string): Promise<void> {
   await execa("mkfs.ext4", ["-q", "-F", "-d", tree, raw]);
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, qcow2Path]);
   await rm(raw);
+}
+
+/** An ext4 with an fstab; returns its bytes. */
+async function makeGuestDisk(): Promise<Buffer> {
+  const tree = join(home, "guest-tree");
+  await mkdir(join(tree, "etc"), { recursive: true });
+  await mkdir(join(tree, "data"));
+  await writeFile(join(tree, "etc/fstab"), "LABEL=root / ext4 defaults 0 1\nLABEL=data /data ext4 nofail 0 2\n");
+  await execa("ln", ["-s", "/etc/fstab", join(tree, "link")]);
+  const raw = join(home, "guest.raw");
+  await execa("truncate", ["-s", "16M", raw]);
+  await execa("mkfs.ext4", ["-q", "-F", "-L", "root", "-d", tree, raw]);
+  await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, join(repository, "guest.qcow2")]);
+  return await readFile(raw);
 }
 
 function environment(): Record<string, string> {

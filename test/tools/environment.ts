@@ -9,6 +9,7 @@ const packages: Record<string, string> = {
   "qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils", "mkfs.vfat": "dosfstools", "fsck.fat": "dosfstools",
   mcopy: "mtools", mdir: "mtools", mmd: "mtools", mattrib: "mtools", mlabel: "mtools", "mkfs.ext4": "e2fsprogs",
   debugfs: "e2fsprogs", "mkfs.btrfs": "btrfs-progs", btrfs: "btrfs-progs", btrfstune: "btrfs-progs", sfdisk: "fdisk", sgdisk: "gdisk", parted: "parted", getfattr: "attr", setfattr: "attr",
+  "mkfs.f2fs": "f2fs-tools", "mkfs.jfs": "jfsutils", "mkfs.reiserfs": "reiserfsprogs",
   fls: "sleuthkit", icat: "sleuthkit", blkid: "util-linux", losetup: "mount",
   genisoimage: "genisoimage", isoinfo: "genisoimage", xorriso: "xorriso", bsdtar: "libarchive-tools", mksquashfs: "squashfs-tools", unsquashfs: "squashfs-tools",
 };
