@@ -26,6 +26,9 @@ export const madeImages: readonly (readonly [name: string, make: () => Promise<s
   ["genisoimage -J", () => made("iso9660-joliet", 0, makeIso(["-J", "-joliet-long"]))],
   ["genisoimage", () => made("iso9660-plain", 0, makeIso(["-iso-level", "2"]))],
   ["xorriso --zisofs", () => made("iso9660-zisofs", 0, makeZisofs)],
+  ["mksquashfs -comp gzip", () => made("squashfs-gzip", 0, makeSquashfs(["-comp", "gzip"]))],
+  ["mksquashfs -comp xz", () => made("squashfs-xz", 0, makeSquashfs(["-comp", "xz", "-b", "4K"]))],
+  ["mksquashfs, nothing compressed", () => made("squashfs-stored", 0, makeSquashfs(["-noI", "-noD", "-noF", "-noX"]))],
 ];
 
 type Maker = (imagePath: string, treeFolder: string) => Promise<void>;
@@ -98,6 +101,15 @@ const makeZisofs: Maker = async (image, tree) => {
   await writeFile(join(tree, "files/text"), "the same words again and again\n".repeat(10_000));
   await execa("xorriso", ["-outdev", `stdio:${image}`, "-map", tree, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit"], { env: { LC_ALL: "C.UTF-8" } });
 };
+
+function makeSquashfs(options: readonly string[]): Maker {
+  return async (image, tree) => {
+    requireTools("mksquashfs");
+    await makeTree(tree, { symlinks: true });
+    await writeFile(join(tree, "files/text"), "the same words again and again\n".repeat(10_000));
+    await execa("mksquashfs", [tree, image, "-noappend", "-no-progress", "-quiet", "-processors", "1", ...options]);
+  };
+}
 
 async function makeTree(folder: string, { symlinks }: { symlinks: boolean }): Promise<void> {
   const random = new Random(7);

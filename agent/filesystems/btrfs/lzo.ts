@@ -4,6 +4,8 @@
 import { corrupt, type DiskError } from "../../blocks/disk-error.ts";
 import { decodeLzo1x } from "../lzo1x.ts";
 
+export { decodeLzo1x as decodeLzo } from "../lzo1x.ts";
+
 const lengthBytes = 4;
 /** What the encoder may add to data it can't make smaller. */
 const worstCase = (sectorBytes: number): number => sectorBytes + Math.floor(sectorBytes / 16) + 64 + 3;

@@ -1,5 +1,5 @@
 import type { BlockSource } from "../../blocks/block-source.ts";
-import { corrupt } from "../../blocks/disk-error.ts";
+import { corrupt, DiskError, toDiskError } from "../../blocks/disk-error.ts";
 import type { FileExtent } from "../filesystem.ts";
 import { NodeCache } from "../node-cache.ts";
 import { BlockList, STORED_FLAG, type StoredBlock } from "./block-list.ts";
@@ -21,7 +21,7 @@ export class Contents {
   readonly #metadata: Metadata;
   readonly #fragments: LookupTable | undefined;
   readonly #lists = new WeakMap<Inode, BlockList>();
-  readonly #decoded = new NodeCache<Uint8Array>(DECODED_BLOCKS);
+  readonly #decoded = new NodeCache<Uint8Array | DiskError>(DECODED_BLOCKS);
 
   constructor(source: BlockSource, superblock: Superblock, metadata: Metadata, fragments: LookupTable | undefined) {
     this.#source = source;
@@ -120,11 +120,19 @@ export class Contents {
 
   async #decode(position: number, length: number, maxBytes: number): Promise<Uint8Array> {
     const known = this.#decoded.get(position);
+    // A damaged fragment is not taken apart again for each of its files.
+    if (known instanceof DiskError) throw known;
     if (known !== undefined && known.length <= maxBytes) return known;
     const stored = await this.#source.read(position, length);
-    const bytes = decompress(this.#superblock.compression, stored, maxBytes);
-    this.#decoded.set(position, bytes);
-    return bytes;
+    try {
+      const bytes = decompress(this.#superblock.compression, stored, maxBytes);
+      this.#decoded.set(position, bytes);
+      return bytes;
+    } catch (error) {
+      const damage = toDiskError(error);
+      this.#decoded.set(position, damage);
+      throw damage;
+    }
   }
 
   #list(inode: Inode): BlockList {

@@ -19,8 +19,9 @@ export function decompress(compression: Compression, input: Uint8Array, maxBytes
 }
 
 const decoders: Record<Compression, (input: Uint8Array, maxBytes: number) => Uint8Array> = {
-  gzip: (input, maxBytes) => inflateSync(input, { maxOutputLength: maxBytes }),
-  zstd: (input, maxBytes) => zstdDecompressSync(input, { maxOutputLength: maxBytes }),
+  // One buffer for the output, instead of many small ones that are joined.
+  gzip: (input, maxBytes) => inflateSync(input, { maxOutputLength: maxBytes, chunkSize: maxBytes }),
+  zstd: (input, maxBytes) => zstdDecompressSync(input, { maxOutputLength: maxBytes, chunkSize: maxBytes }),
   lzo: (input, maxBytes) => {
     const output = new Uint8Array(maxBytes);
     return output.subarray(0, decodeLzo1x(input, output));
