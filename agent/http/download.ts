@@ -74,7 +74,7 @@ async function sendRanges(
       mount: granted.mount, link: granted.link, operation: "download", path: granted.path,
       requestId: context.get("requestId"), outgoing: context.env?.outgoing,
     },
-    supplyParts(parts),
+    supplyParts(parts, (chunk) => granted.mount.reader.recycle?.(chunk)),
     lengthBytes,
   );
   return new Response(body, { status: ranges === "whole" ? 200 : 206, headers });
@@ -83,11 +83,12 @@ async function sendRanges(
 type Part = Uint8Array | (() => ReadableStream<Uint8Array>);
 
 /** Bytes at hand and streams, one after the other; a stream is opened when its turn comes. */
-function supplyParts(parts: readonly Part[]): ByteSupply {
+function supplyParts(parts: readonly Part[], recycle: (chunk: Uint8Array) => void): ByteSupply {
   let index = 0;
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   let isCancelled = false;
   return {
+    recycle,
     async next() {
       while (!isCancelled) {
         const part = parts[index];

@@ -6,12 +6,15 @@ import type { VerifiedLink } from "../../shared/link.ts";
 import type { AgentEvent } from "../../shared/messages.ts";
 import type { OpenMount } from "../mounts/open-mount.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import { SentChunks } from "./sent-chunks.ts";
 import { causeOf } from "./unchanged.ts";
 
 /** The bytes of a body, one chunk at a time. */
 export interface ByteSupply {
   /** The next chunk; undefined after the last. Throws where a byte can't be read. */
   next(): Promise<Uint8Array | undefined>;
+  /** Takes the buffer of a chunk that was sent for later ones. */
+  recycle?(chunk: Uint8Array): void;
   /** Stops all reading for it, also while next() is waiting. */
   cancel(reason: Error): void;
 }
@@ -57,6 +60,7 @@ class Transfer {
   readonly #context: TransferContext;
   readonly #supply: ByteSupply;
   readonly #lengthBytes: number | undefined;
+  readonly #sentChunks: SentChunks | undefined;
   readonly #startedAt = performance.now();
   readonly #endLease: () => void;
   readonly #onMountEnded = (): void => this.#breakOff(this.#context.mount.ended.reason);
@@ -77,6 +81,7 @@ class Transfer {
     this.#supply = supply;
     this.#lengthBytes = lengthBytes;
     this.#endLease = context.mount.beginTransfer();
+    if (supply.recycle !== undefined) this.#sentChunks = new SentChunks(context.outgoing, (chunk) => supply.recycle?.(chunk));
     context.mount.ended.addEventListener("abort", this.#onMountEnded);
     context.outgoing?.on("close", this.#onClose);
   }
@@ -111,6 +116,7 @@ class Transfer {
   async pull(controller: ReadableStreamDefaultController<Uint8Array>, first: Uint8Array | undefined): Promise<void> {
     if (this.#isOver) return await this.#abandon(controller);
     this.#countSent();
+    this.#sentChunks?.collect();
     try {
       const chunk = this.#usedFirst ? await this.#next() : first;
       this.#usedFirst = true;
@@ -124,6 +130,7 @@ class Transfer {
       }
       this.#givenBytes += chunk.length;
       if (this.#lengthBytes !== undefined && this.#givenBytes > this.#lengthBytes) throw this.#lengthError();
+      this.#sentChunks?.gave(chunk);
       controller.enqueue(chunk);
     } catch (error) {
       this.#breakOff(error);

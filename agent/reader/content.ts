@@ -1,6 +1,7 @@
 import { DiskError } from "../blocks/disk-error.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
 import { type Chunk, ContentPlan, type DecodedExtent, type Part } from "./content-plan.ts";
+import type { ChunkPool } from "./chunk-pool.ts";
 import type { ReadBudget } from "./read-budget.ts";
 import { toReaderError } from "./reader-error.ts";
 
@@ -21,7 +22,7 @@ export interface ContentRange {
  * a buffer of its own. Ends all reads when it is returned early; throws a PluckError when a byte can't
  * be read.
  */
-export async function* readContent(range: ContentRange, budget: ReadBudget, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+export async function* readContent(range: ContentRange, budget: ReadBudget, signal?: AbortSignal, pool?: ChunkPool): AsyncGenerator<Uint8Array, void, void> {
   const ended = new AbortController();
   const reads = signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]);
   const plan = new ContentPlan(range.fileSystem, range.node, range.offset, range.length);
@@ -39,7 +40,7 @@ export async function* readContent(range: ContentRange, budget: ReadBudget, sign
           planned = true;
           break;
         }
-        const bytes = readChunk(chunk, decoder, reads);
+        const bytes = readChunk(chunk, decoder, reads, pool);
         // Whoever takes the chunks meets the failure in its turn.
         bytes.catch(() => undefined);
         ahead.push({ length: chunk.length, bytes });
@@ -82,8 +83,8 @@ export function contentStream(open: (signal: AbortSignal) => AsyncGenerator<Uint
   );
 }
 
-async function readChunk(chunk: Chunk, decoder: Decoder, signal: AbortSignal): Promise<Uint8Array> {
-  const target = emptyChunk(chunk);
+async function readChunk(chunk: Chunk, decoder: Decoder, signal: AbortSignal, pool: ChunkPool | undefined): Promise<Uint8Array> {
+  const target = emptyChunk(chunk, pool);
   const [only] = chunk.parts;
   if (only?.kind === "source" && chunk.parts.length === 1) {
     await only.source.readInto(only.sourceOffset, only.length === target.length ? target : target.subarray(only.at, only.at + only.length), signal);
@@ -94,10 +95,11 @@ async function readChunk(chunk: Chunk, decoder: Decoder, signal: AbortSignal): P
 }
 
 /** Zeroed only where a part leaves room; never out of a pool, so that it can be transferred. */
-function emptyChunk(chunk: Chunk): Uint8Array {
+function emptyChunk(chunk: Chunk, pool: ChunkPool | undefined): Uint8Array {
   let covered = 0;
   for (const part of chunk.parts) covered += part.kind === "bytes" ? part.bytes.length : part.length;
-  return covered === chunk.length ? Buffer.allocUnsafeSlow(chunk.length) : new Uint8Array(chunk.length);
+  if (covered !== chunk.length) return pool?.take(chunk.length).fill(0) ?? new Uint8Array(chunk.length);
+  return pool?.take(chunk.length) ?? Buffer.allocUnsafeSlow(chunk.length);
 }
 
 async function readPart(part: Part, target: Uint8Array, decoder: Decoder, signal: AbortSignal): Promise<void> {

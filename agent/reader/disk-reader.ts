@@ -40,6 +40,12 @@ export interface DiskReader {
   read(request: PathRequest & { readonly offset: number; readonly length: number }): ReadableStream<Uint8Array>;
 
   /**
+   * Gives the buffer of a chunk of `read` back for later reads: it is detached at once, so the caller must be done with
+   * it, down to the system. Chunks that are not given back are collected as garbage.
+   */
+  recycle?(chunk: Uint8Array): void;
+
+  /**
    * A folder and all below it, depth first, in listing order, for an archive. Starts with the folder
    * itself (its `path` is []). Symlinks are given, not followed; other volumes are not entered, except
    * from "/", where each readable volume is a folder.

@@ -7,6 +7,7 @@ import type { Volume } from "../volumes/volume.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
+import type { ChunkPool } from "./chunk-pool.ts";
 import { type ContentRange, contentStream, readContent } from "./content.ts";
 import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { EncryptedVolumes, type LockedVolume } from "./encrypted-volumes.ts";
@@ -56,7 +57,7 @@ export interface OpenDiskOptions {
 /** A disk reader whose walk also comes in groups, as it crosses to another thread. */
 export interface OpenDisk extends DiskReader {
   walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void>;
-  readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void>;
+  readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal, pool?: ChunkPool): AsyncGenerator<Uint8Array, void, void>;
   close(): Promise<void>;
 }
 
@@ -195,7 +196,7 @@ class LocalDisk implements OpenDisk {
     return contentStream((signal) => this.readChunks(request, signal));
   }
 
-  async *readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  async *readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal, pool?: ChunkPool): AsyncGenerator<Uint8Array, void, void> {
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     ended.throwIfAborted();
     const { offset, length } = request;
@@ -203,7 +204,7 @@ class LocalDisk implements OpenDisk {
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || length > size - offset) {
       throw new PluckError("range_not_satisfiable", `Bytes ${offset} to ${offset + length} lie outside the file, which has ${size} bytes.`);
     }
-    yield* readContent({ ...file, offset, length }, this.#budget, ended);
+    yield* readContent({ ...file, offset, length }, this.#budget, ended, pool);
   }
 
   async #contentsOf(request: PathRequest): Promise<Omit<ContentRange, "offset" | "length"> & { readonly size: number }> {

@@ -19,6 +19,8 @@ export type ToWorker =
   | { readonly kind: "walk"; readonly id: number; readonly request: PathRequest }
   | { readonly kind: "credit"; readonly id: number; readonly bytes: number }
   | { readonly kind: "cancel"; readonly id: number }
+  /** A chunk's buffer comes back, to be filled again. */
+  | { readonly kind: "recycle"; readonly buffer: ArrayBuffer }
   /** The answer to `siblings`. */
   | { readonly kind: "siblings"; readonly disks: readonly SiblingSocket[] }
   | { readonly kind: "ping" };
@@ -67,3 +69,5 @@ export interface OpenedDisk {
 
 /** Bytes a stream may be ahead of whoever takes it, between the threads; the reader's own window comes on top. */
 export const streamCreditBytes = 1024 * 1024;
+/** The same for a file's chunks: one of the largest, or two of those that many transfers at once get. */
+export const readCreditBytes = 256 * 1024;

@@ -104,8 +104,8 @@ export class ReaderWorker {
     return id;
   }
 
-  send(message: ToWorker): void {
-    if (!this.#lost.signal.aborted) this.#worker.postMessage(message);
+  send(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    if (!this.#lost.signal.aborted) this.#worker.postMessage(message, transfer);
   }
 
   forget(id: number): void {

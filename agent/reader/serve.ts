@@ -1,9 +1,10 @@
 import type { MessagePort } from "node:worker_threads";
 import { PluckError, toErrorBody } from "../../shared/errors.ts";
+import { ChunkPool } from "./chunk-pool.ts";
 import type { OpenDisk } from "./disk.ts";
 import { packGroup } from "./pack-walk.ts";
 import type { FromWorker, OpenDiskRequest, OpenedDisk, SiblingSocket, ToWorker } from "./protocol.ts";
-import { streamCreditBytes } from "./protocol.ts";
+import { readCreditBytes, streamCreditBytes } from "./protocol.ts";
 import { toReaderError } from "./reader-error.ts";
 
 /**
@@ -31,6 +32,7 @@ class DiskServer {
   readonly #port: MessagePort;
   readonly #open: DiskOpener;
   readonly #streams = new Map<number, Stream>();
+  readonly #pool = new ChunkPool();
   readonly #siblings = Promise.withResolvers<readonly SiblingSocket[]>();
   #asked = false;
   #disk: OpenDisk | undefined;
@@ -62,20 +64,22 @@ class DiskServer {
           return message.method === "info" ? disk.info(message.request) : disk.resolve(message.request);
         });
       case "read":
-        return void this.#stream(message.id, (signal) => this.#opened().readChunks(message.request, signal), (bytes) => {
+        return void this.#stream(message.id, readCreditBytes, (signal) => this.#opened().readChunks(message.request, signal, this.#pool), (bytes) => {
           // Taken first: a moved buffer has no length any more.
           const { length } = bytes;
           this.send({ kind: "chunk", id: message.id, bytes }, [bytes.buffer as ArrayBuffer]);
           return length;
         });
       case "walk":
-        return void this.#stream(message.id, (signal) => this.#opened().walkGroups(message.request, signal), (items) => {
+        return void this.#stream(message.id, streamCreditBytes, (signal) => this.#opened().walkGroups(message.request, signal), (items) => {
           const group = packGroup(items);
           this.send({ kind: "group", id: message.id, group }, [group.bytes.buffer as ArrayBuffer]);
           return group.cost;
         });
       case "siblings":
         return this.#siblings.resolve(message.disks);
+      case "recycle":
+        return this.#pool.give(message.buffer);
       case "credit": {
         const stream = this.#streams.get(message.id);
         if (stream === undefined) return;
@@ -115,8 +119,8 @@ class DiskServer {
   }
 
   /** Sends what `source` gives as long as there is credit. @param sendOne sends one value and returns its cost in bytes */
-  async #stream<T>(id: number, source: (signal: AbortSignal) => AsyncIterable<T>, sendOne: (value: T) => number): Promise<void> {
-    const stream: Stream = { credit: streamCreditBytes, cancelled: new AbortController(), wake: undefined };
+  async #stream<T>(id: number, creditBytes: number, source: (signal: AbortSignal) => AsyncIterable<T>, sendOne: (value: T) => number): Promise<void> {
+    const stream: Stream = { credit: creditBytes, cancelled: new AbortController(), wake: undefined };
     const { signal } = stream.cancelled;
     this.#streams.set(id, stream);
     try {

@@ -1,5 +1,6 @@
 import { fromErrorBody, type PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
+import { minPooledBytes } from "./chunk-pool.ts";
 import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { OpenedDisk, ToWorker } from "./protocol.ts";
@@ -49,6 +50,11 @@ export class WorkerDisk implements DiskReader {
       },
       { highWaterMark: 0 },
     );
+  }
+
+  recycle(chunk: Uint8Array): void {
+    const { buffer } = chunk;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength >= minPooledBytes) this.worker.send({ kind: "recycle", buffer }, [buffer]);
   }
 
   async *walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
