@@ -29,7 +29,7 @@ describe.skipIf(images.length === 0)(`LUKS volumes of others (${noSharedImages})
     return [{ name: name.slice("luks/".length), ...(JSON.parse(zstdDecompressSync(readFileSync(facts)).toString()) as OpenFacts) }];
   });
 
-  test.each(openable)("$name decrypts to what cryptsetup decrypts", async ({ name, passphrase, plaintext_size, plaintext_sha256 }) => {
+  test.each(openable)("$name decrypts to what cryptsetup decrypts", { timeout: 300_000 }, async ({ name, passphrase, plaintext_size, plaintext_sha256 }) => {
     const source = await openImage(name);
     try {
       const header = await readLuksHeader(source);
