@@ -50,10 +50,10 @@ describe("SentChunks", () => {
       // The system's buffers take some megabytes; the rest is still ours.
       expect(back.length).toBeLessThan(chunks.length - 1);
       await readAll();
-      await new Promise((resolve) => outgoing.once("drain", resolve));
+      while (outgoing.writableLength > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       sent.collect();
       // In the order given; the last may still be headers, for all that the socket tells.
-      expect(back).toEqual(chunks.slice(0, back.length));
+      expect(back.map((chunk) => chunks.findIndex((other) => other === chunk))).toEqual([...back.keys()]);
       expect(back.length).toBeGreaterThanOrEqual(chunks.length - 1);
     });
   });
