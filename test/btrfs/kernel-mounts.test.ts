@@ -27,6 +27,7 @@ const variants: readonly Variant[] = [
   { name: "blake2b, zstd, 32 KiB nodes", arguments: ["--csum", "blake2", "-n", "32768", "-d", "dup", "-m", "dup"], mount: "compress-force=zstd", nodeBytes: 32_768, megabytes: 400 },
   { name: "mixed block groups, lzo where it helps", arguments: ["--mixed", "-n", "4096"], mount: "compress=lzo", nodeBytes: 4096 },
   { name: "holes stored, references as of old", arguments: ["-O", "^no-holes,^skinny-metadata", "-R", "^free-space-tree"], mount: "compress=zstd" },
+  { name: "with quotas", arguments: ["-R", "quota"] },
   { name: "without checksums of data, inline up to 4 KiB", arguments: [], mount: "nodatasum,max_inline=4096" },
 ];
 

@@ -82,6 +82,11 @@ async function writeNoCow(root: string): Promise<void> {
   const folder = join(root, "nocow");
   mkdirSync(folder);
   await execa("chattr", ["+C", folder]);
+  const packed = join(root, "property");
+  writeFileSync(packed, "");
+  // Refused where nothing is compressed.
+  await execa("btrfs", ["property", "set", packed, "compression", "zlib"], { reject: false });
+  writeFileSync(packed, "compressed on request ".repeat(10_000));
   writeFileSync(join(folder, "plain"), new Random(5).bytes(900_000));
   writeFileSync(join(folder, "overwritten"), new Random(6).bytes(900_000));
   await execa("sync", ["-f", folder]);

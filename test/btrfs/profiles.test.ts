@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -47,13 +48,13 @@ describeAsRoot("profiles of btrfs over several devices", () => {
   for (const profile of profiles) {
     test(`${profile.name}: whole, with devices missing, and with devices damaged`, async () => {
       const images = Array.from({ length: profile.devices }, (_, index) => join(folder, `${profile.name}-${index}.img`));
-      await makeBtrfs(images, ["-d", profile.data, "-m", profile.metadata], 200);
+      await makeBtrfs(images, ["-d", profile.data, "-m", profile.metadata], profile.devices === 1 ? 240 : 200);
       await withBtrfsMount(images, { readOnly: false }, async (directory) => fill(directory));
       const expected = await withBtrfsMount(images, {}, (directory) => walkKernelMount(directory));
       const sources = images.map((image) => openImageSource(image));
       try {
         expect(compareListings(expected, await walk(sources))).toEqual([]);
-        for (let first = 0; first < profile.devices && profile.spare > 0; first++) {
+        for (let first = 0; first < Math.min(profile.devices, 3) && profile.spare > 0; first++) {
           const missing = new Set(Array.from({ length: profile.spare }, (_, index) => (first + index) % profile.devices));
           const rest = sources.filter((_, index) => !missing.has(index));
           expect(compareListings(expected, await walk(rest)), `without ${[...missing].join(", ")}`).toEqual([]);
@@ -98,8 +99,8 @@ async function expectNamedMissing(sources: readonly ClosableBlockSource[], expec
 function fill(directory: string): void {
   const random = new Random(12);
   mkdirSync(join(directory, "folder"));
-  for (let i = 0; i < 400; i++) writeFileSync(join(directory, "folder", `file-${i}`), random.bytes(i * 7));
-  for (const size of [5000, 65_536, 65_537, 300_000, 3_000_000, 9_000_001]) writeFileSync(join(directory, `size-${size}`), random.bytes(size));
+  for (let i = 0; i < 150; i++) writeFileSync(join(directory, "folder", `file-${i}`), random.bytes(i * 7));
+  for (const size of [5000, 65_536, 65_537, 300_000, 3_000_001]) writeFileSync(join(directory, `size-${size}`), random.bytes(size));
 }
 
 /** Overwrites data and metadata of these devices, but not the superblock. With dup, only the first copies. */
@@ -118,11 +119,12 @@ function damage(images: readonly string[], profile: Profile): void {
 function damageFirstCopies(image: string, file: number): void {
   const bytes = readFileSync(image);
   const seen = new Map<string, number>();
+  const zeros = Buffer.alloc(4096);
   let hits = 0;
   for (let at = 1024 * 1024; at < bytes.length; at += 4096) {
     const block = bytes.subarray(at, at + 4096);
-    if (block.every((byte) => byte === 0)) continue;
-    const key = block.toString("latin1");
+    if (block.equals(zeros)) continue;
+    const key = hash("sha1", block);
     const first = seen.get(key);
     if (first === undefined) seen.set(key, at);
     else hits += writeSync(file, "damaged", first + 100);

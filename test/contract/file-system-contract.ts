@@ -122,7 +122,7 @@ export function describeFileSystemContract(name: string, makeImage: () => Promis
           if (time !== undefined) assertNanoseconds(time.nanoseconds, shown);
         }
         for (const [attribute, value] of details.xattrs) {
-          expect(attribute, shown).toMatch(/^(user|system|security|trusted)\./);
+          expect(attribute, shown).toMatch(/^(user|system|security|trusted|btrfs)\./);
           expect(value).toBeInstanceOf(Uint8Array);
         }
       }
