@@ -32,6 +32,8 @@ describe("volumes of every kind are named as blkid names them", () => {
       try {
         for (const volume of await scanVolumes(source)) {
           if (volume.source === undefined) continue;
+          // blkid is asked at a place in the image; what is put together out of members has none.
+          if (volume.kind === "logical-volume" || volume.kind === "array") continue;
           const expected = await blkidType(path, volume.partition?.startBytes ?? 0, volume.sizeBytes);
           const found = (await recognise(volume.source))?.type;
           if (differences[image.name] === undefined) expect(found, volume.name).toBe(expected);
