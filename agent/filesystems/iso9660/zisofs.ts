@@ -38,7 +38,7 @@ function mostCompressedBytes(length: number): number {
 export function inflateBlock(compressed: Uint8Array, blockBytes: number, length: number, file: string): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = inflateSync(compressed, { maxOutputLength: blockBytes });
+    bytes = inflateSync(compressed, { maxOutputLength: blockBytes, chunkSize: blockBytes });
   } catch (error) {
     throw corrupt(`zisofs ${file}`, undefined, error instanceof Error ? error.message : String(error));
   }
