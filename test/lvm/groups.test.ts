@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { guestLacks } from "../volumes/guest.ts";
+import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { assertExtents, scanImages, summarise } from "../volumes/scan-images.ts";
 import { plainGroup, raidGroup, raidTypes } from "./images.ts";
 
@@ -7,7 +7,7 @@ import { plainGroup, raidGroup, raidTypes } from "./images.ts";
 
 const lacks = guestLacks();
 
-describe.skipIf(lacks !== undefined)(`volume groups made by lvm2${lacks === undefined ? "" : ` (${lacks})`}`, () => {
+describe.skipIf(lacks !== undefined)(`volume groups made by lvm2${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
   test("linear, striped, spanning, classic and thin snapshots read as in the guest", async () => {
     const { disks, said } = await plainGroup();
     const { volumes, siblingsAsked } = await scanImages([disks.get("a")!, disks.get("b")!]);
@@ -22,7 +22,7 @@ describe.skipIf(lacks !== undefined)(`volume groups made by lvm2${lacks === unde
     expect(thin.sizeBytes).toBe(200 * 1024 * 1024);
     expect(await assertExtents(thin.source!)).toBeGreaterThan(180 * 1024 * 1024);
     for (const name of ["vg-snap", "vg-span", "vg-striped", "vg-external"]) await assertExtents(volumes.find((volume) => volume.name === name)!.source!);
-  }, 300_000);
+  });
 
   test("from the other disk the same volumes show, and those of its own", async () => {
     const { disks, said } = await plainGroup();
@@ -45,7 +45,7 @@ describe.skipIf(lacks !== undefined)(`volume groups made by lvm2${lacks === unde
     const { disks, said } = await raidGroup();
     const found = await summarise((await scanImages([...disks.values()])).volumes);
     for (const name of [...raidTypes, "raid1", "raid10", "mirror"]) expect(found[`vg-${name}`], name).toBe(said.get(name));
-  }, 300_000);
+  });
 
   test.each(["a", "d", "f", "be", "af", "cd"])("without the disks %s, what parity or a copy completes reads as in the guest", async (letters) => {
     const gone = [...letters];

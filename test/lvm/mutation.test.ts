@@ -6,7 +6,7 @@ import { crc32cUpdate } from "../../agent/blocks/crc32c.ts";
 import { overlay } from "../../agent/blocks/overlay.ts";
 import { openImageSource } from "../tools/image-source.ts";
 import { Random } from "../tools/random.ts";
-import { guestLacks } from "../volumes/guest.ts";
+import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { scanDamaged } from "../volumes/hostile.ts";
 import { plainGroup } from "./images.ts";
 
@@ -61,7 +61,7 @@ function mutateText(text: string, random: Random): string {
   return changed;
 }
 
-describe.skipIf(lacks !== undefined)(`damaged volume groups${lacks === undefined ? "" : ` (${lacks})`}`, () => {
+describe.skipIf(lacks !== undefined)(`damaged volume groups${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
   test("metadata text with a fitting checksum", async () => {
     const { disks } = await plainGroup();
     const second = cached(openImageSource(disks.get("b")!));

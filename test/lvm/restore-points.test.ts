@@ -5,7 +5,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Entry, Mount } from "../../shared/api.ts";
 import { eventually, processesWith, startSystem, type System } from "../system/system.ts";
-import { guestImages, guestLacks, type GuestImages } from "../volumes/guest.ts";
+import { guestImages, guestLacks, guestTestTimeoutMs, type GuestImages } from "../volumes/guest.ts";
 
 // Property: two restore points of a VM whose volume group lies on two disks are open side by side, each with its own
 // contents, though their groups, volumes and filesystems have the same names and UUIDs. What is right: the guest's.
@@ -36,7 +36,7 @@ umount /mnt; sync
 const lacks = guestLacks();
 const q = encodeURIComponent;
 
-describe.skipIf(lacks !== undefined)(`a volume group on two disks${lacks === undefined ? "" : ` (${lacks})`}`, () => {
+describe.skipIf(lacks !== undefined)(`a volume group on two disks${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
   let folder: string;
   let system: System;
   let images: GuestImages;
@@ -61,7 +61,7 @@ describe.skipIf(lacks !== undefined)(`a volume group on two disks${lacks === und
       });
       expect([200, 201, 409], JSON.stringify(reply.body)).toContain(reply.status);
     }
-  }, 300_000);
+  }, guestTestTimeoutMs);
 
   afterAll(async () => {
     await system?.stop();

@@ -5,7 +5,7 @@ import { arrayName, type MdMember, type OpenArray, openArray } from "../../agent
 import { readMdSuperblock } from "../../agent/volumes/mdraid/superblock.ts";
 import { scanVolumes } from "../../agent/volumes/scan.ts";
 import { openImageSource } from "../tools/image-source.ts";
-import { guestLacks } from "../volumes/guest.ts";
+import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { hashSource, scanImages, summarise } from "../volumes/scan-images.ts";
 import { arrays, diskNames, oddArrays, testArrays } from "./images.ts";
 
@@ -25,7 +25,7 @@ async function expectSameParts(source: BlockSource, complete: BlockSource, what:
 
 const lacks = guestLacks();
 
-describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined ? "" : ` (${lacks})`}`, () => {
+describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
   test("all levels and layouts read as in the guest", async () => {
     const { disks, said } = await arrays();
     const { volumes, siblingsAsked } = await scanImages([...disks.values()]);
@@ -34,7 +34,7 @@ describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined 
     expect(siblingsAsked).toBe(1);
     expect(found["p1"]).toBe("unsupported: member of the md array md-linear: see md-linear");
     expect(volumes.find((volume) => volume.name === "md-linear")?.kind).toBe("array");
-  }, 300_000);
+  });
 
   test("with members missing, an array reads as in the guest, or says which are missing", async () => {
     const { disks, said } = await arrays();
@@ -70,7 +70,7 @@ describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined 
       }
       if (array.spare > 0) expect(read, array.name).toBeGreaterThan(0);
     }
-  }, 300_000);
+  });
 
   test("superblock 0.90, several zones, members that left, odd names, and LVM on a degraded array", async () => {
     const { disks, said } = await oddArrays();
@@ -81,7 +81,7 @@ describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined 
     expect(found["md-stack"]).toBe('unsupported: physical volume of the LVM2 volume group "vgmd": see vgmd-one, vgmd-two');
     const zones = await summarise((await scanImages(["g", "d", "e"].map((name) => disks.get(name)!))).volumes);
     expect(zones["md-zones"]).toBe(said.get("zones"));
-  }, 300_000);
+  });
 
   test("a mirror of whole disks shows the partitions inside it, not those that its members seem to have", async () => {
     const { disks, said } = await oddArrays();
@@ -91,7 +91,7 @@ describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined 
       "md-wholep1": said.get("whole-p1"),
       "md-wholep2": said.get("whole-p2"),
     });
-  }, 300_000);
+  });
 
   test("a lone member that doesn't know what it missed is shown with that reservation", async () => {
     const { disks } = await oddArrays();
@@ -102,5 +102,5 @@ describe.skipIf(lacks !== undefined)(`arrays made by mdadm${lacks === undefined 
     const raid5 = volumes.find((volume) => volume.name === "md90")!;
     expect(raid5.source).toBeUndefined();
     expect(raid5.error?.message).toMatch(/needs more than 1 of its 4 members; missing: member 1, member 2, member 3/);
-  }, 300_000);
+  });
 });

@@ -4,7 +4,7 @@ import { cached } from "../../agent/blocks/cached.ts";
 import { overlay } from "../../agent/blocks/overlay.ts";
 import { openImageSource } from "../tools/image-source.ts";
 import { Random } from "../tools/random.ts";
-import { guestLacks } from "../volumes/guest.ts";
+import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { scanDamaged } from "../volumes/hostile.ts";
 import { oddArrays } from "./images.ts";
 
@@ -23,7 +23,7 @@ function fitChecksum(bytes: Uint8Array): void {
   view.setUint32(at, Number(((sum & 0xffffffffn) + (sum >> 32n)) & 0xffffffffn), true);
 }
 
-describe.skipIf(lacks !== undefined)(`damaged arrays${lacks === undefined ? "" : ` (${lacks})`}`, () => {
+describe.skipIf(lacks !== undefined)(`damaged arrays${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
   test("superblocks with fitting and other checksums: a DiskError or an answer, soon", async () => {
     const { disks } = await oddArrays();
     const sources = [...disks.values()].map((path) => openImageSource(path));

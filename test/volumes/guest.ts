@@ -1,8 +1,9 @@
 import { createCipheriv, createHash, randomUUID } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 
 // A Debian kernel under emulated QEMU, for what this machine's kernel may lack: device-mapper and md. The guest has
@@ -28,7 +29,9 @@ const modules = [
   "dm-writecache", "dm-integrity", "dm-zero", "linear", "raid0", "raid1", "raid10", "raid456",
 ];
 const poolMb = 64;
-const bootLimitMs = 170_000;
+const bootLimitMs = 280_000;
+/** For tests that may have to build images first, on a machine that does other things as well. */
+export const guestTestTimeoutMs = 600_000;
 
 /** What the guest lacks on this machine, in words; undefined when it can run. */
 export function guestLacks(): string | undefined {
@@ -44,13 +47,37 @@ export function guestLacks(): string | undefined {
 export async function guestImages(name: string, disks: readonly GuestDisk[], script: string): Promise<GuestImages> {
   const key = createHash("sha256").update(JSON.stringify([disks, script, prelude, modules])).digest("hex").slice(0, 16);
   const folder = join(cacheFolder, `${name}-${key}`);
-  if (!existsSync(folder)) await build(folder, disks, script);
+  await once(folder, async () => await build(folder, disks, script));
   const said = new Map<string, string>();
   for (const line of (await readFile(join(folder, "console.txt"), "utf8")).split(/\r?\n/)) {
     const match = /^SAY (\S+) (.*)$/.exec(line);
     if (match !== null) said.set(match[1]!, match[2]!.trim());
   }
   return { disks: new Map(disks.map((disk) => [disk.name, join(folder, `${disk.name}.raw`)])), said };
+}
+
+/** Has one of several test workers make a folder while the others wait for it. */
+async function once(folder: string, make: () => Promise<void>): Promise<void> {
+  const lock = `${folder}.lock`;
+  await mkdir(cacheFolder, { recursive: true });
+  for (;;) {
+    if (existsSync(folder)) return;
+    try {
+      await mkdir(lock);
+    } catch {
+      const age = Date.now() - ((await stat(lock).catch(() => undefined))?.mtimeMs ?? 0);
+      // Whoever held it was killed.
+      if (age > bootLimitMs + 60_000) await rm(lock, { recursive: true, force: true });
+      await sleep(200);
+      continue;
+    }
+    try {
+      if (!existsSync(folder)) await make();
+      return;
+    } finally {
+      await rm(lock, { recursive: true, force: true });
+    }
+  }
 }
 
 async function build(folder: string, disks: readonly GuestDisk[], script: string): Promise<void> {
