@@ -17,7 +17,7 @@ export const imageVariants: readonly ImageVariant[] = [
   { name: "1 KiB blocks and directory blocks, no reflink or free inode tree", blockSizeBytes: 1024, arguments: ["-m", "reflink=0,finobt=0,inobtcount=0", "-n", "size=4096"] },
   { name: "2 KiB blocks, 1 KiB inodes, reverse mapping", blockSizeBytes: 2048, arguments: ["-m", "rmapbt=1", "-i", "size=1024"] },
   { name: "4 KiB blocks, 2 KiB inodes, times of 32 bits", blockSizeBytes: 4096, arguments: ["-m", "bigtime=0", "-i", "size=2048"] },
-  { name: "large extent counters, many allocation groups, no sparse inode chunks", blockSizeBytes: 4096, arguments: ["-d", "agcount=17", "-i", "nrext64=1,sparse=0", "-l", "size=8m", "--unsupported"] },
+  { name: "large extent counters, many allocation groups, no sparse inode chunks", blockSizeBytes: 4096, arguments: ["-d", "agcount=17", "-i", "nrext64=1,sparse=0", "-l", "size=17m", "--unsupported"] },
   { name: "16 KiB blocks, 4 KiB sectors", blockSizeBytes: 16384, arguments: ["-s", "size=4096"], sectorSizeBytes: 4096 },
   { name: "64 KiB blocks", blockSizeBytes: 65536, arguments: [], sizeMegabytes: 512 },
 ];

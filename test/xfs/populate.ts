@@ -16,7 +16,7 @@ export async function populateXfs(root: string, blockSizeBytes: number): Promise
 
 /** Every second block: a tree of extents, several levels of it where blocks are small. */
 function writeManyExtents(root: string, blockSizeBytes: number): void {
-  const teeth = blockSizeBytes <= 2048 ? 5000 : 2000;
+  const teeth = blockSizeBytes <= 2048 ? 3000 : 1200;
   const blockBytes = Math.min(blockSizeBytes, 16384);
   const comb = openSync(join(root, "many-extents"), "w");
   for (let i = 0; i < teeth; i++) writeSync(comb, `tooth ${i}`, i * 2 * blockBytes);
@@ -26,15 +26,15 @@ function writeManyExtents(root: string, blockSizeBytes: number): void {
 
 /** In the inode, one block, data blocks with a leaf, with nodes; then with blocks given back in between. */
 function writeDirectories(root: string): void {
-  for (const count of [4, 30, 100, 600, 4000]) {
+  for (const count of [4, 30, 100, 600, 2500]) {
     const folder = join(root, `directory-${count}`);
     mkdirSync(folder);
     for (let i = 0; i < count; i++) symlinkSync("t", join(folder, `${i}-${"name".repeat(i % 11)}`));
   }
   const thinned = join(root, "directory-thinned");
   mkdirSync(thinned);
-  for (let i = 0; i < 3000; i++) symlinkSync("t", join(thinned, `${i}-${"name".repeat(10)}`));
-  for (let i = 0; i < 2900; i++) if (i % 500 > 3) unlinkSync(join(thinned, `${i}-${"name".repeat(10)}`));
+  for (let i = 0; i < 2000; i++) symlinkSync("t", join(thinned, `${i}-${"name".repeat(10)}`));
+  for (let i = 0; i < 1900; i++) if (i % 500 > 3) unlinkSync(join(thinned, `${i}-${"name".repeat(10)}`));
 }
 
 async function writeManyAttributes(root: string): Promise<void> {
