@@ -1,5 +1,5 @@
 import type { MaybePromise } from "../../blocks/block-source.ts";
-import { DiskError, corrupt } from "../../blocks/disk-error.ts";
+import { corrupt } from "../../blocks/disk-error.ts";
 import { decompress } from "./compression.ts";
 import { isOf, itemTypes, makeKey, offsetOf } from "./key.ts";
 import type { LogicalSpace } from "./logical-space.ts";
@@ -34,7 +34,7 @@ export class DataReader {
     const start = Math.floor(logical / sectorBytes) * sectorBytes;
     const end = Math.ceil((logical + length) / sectorBytes) * sectorBytes;
     const bytes = Buffer.allocUnsafeSlow(end - start);
-    const [stored] = await Promise.all([this.#checksums(start, end), this.#readFirst(start, bytes, signal)]);
+    const [stored] = await Promise.all([this.#checksums(start, end), this.space.readFirstInto(start, bytes, sectorBytes, signal)]);
     await this.#verify(start, bytes, stored, signal);
     return start === logical && bytes.length === length ? bytes : bytes.subarray(logical - start, logical - start + length);
   }
@@ -53,21 +53,6 @@ export class DataReader {
   ): Promise<Buffer> {
     const read = isVerified ? this.readVerified(extent.diskLogical, extent.diskBytes, signal) : this.readPlain(extent.diskLogical, extent.diskBytes, signal);
     return decompress(extent.compression, await read, extent.ramBytes, this.#format.sectorBytes);
-  }
-
-  /** The first copy as it is; where that fails, each sector is read on its own when it is verified. */
-  async #readFirst(start: number, bytes: Buffer, signal?: AbortSignal): Promise<void> {
-    try {
-      await this.space.readCopyInto(start, bytes, 0, signal);
-      return;
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      if (this.space.chunks.copyCount(start) === 1) throw error;
-    }
-    const { sectorBytes } = this.#format;
-    for (let at = 0; at < bytes.length; at += sectorBytes) {
-      bytes.set(await this.space.readAny(start + at, sectorBytes, (sector) => sector, signal), at);
-    }
   }
 
   async #verify(start: number, bytes: Buffer, stored: Buffer, signal?: AbortSignal): Promise<void> {

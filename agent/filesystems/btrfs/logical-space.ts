@@ -11,7 +11,7 @@ export interface Device {
   readonly source: BlockSource;
 }
 
-/** Above this, pieces are tried one sector at a time when a read fails. */
+/** Contents without checksums are read in pieces of this size where no copy can be read whole. */
 const retryBytes = 4096;
 
 /**
@@ -31,11 +31,16 @@ export class LogicalSpace implements BlockSource {
     return this.chunks.endBytes;
   }
 
-  /** Where a range lies whole on one device; undefined when it is in pieces or not at hand. */
+  /** Where the first copy at hand lies whole on one device; undefined when there is none. */
   locate(logical: number, length: number): { readonly source: BlockSource; readonly offset: number } | undefined {
-    const pieces = this.chunks.pieces(logical, length, 0);
-    const device = pieces.length === 1 ? this.#devices.get(pieces[0]!.stripe.deviceId) : undefined;
-    return device === undefined ? undefined : { source: device.source, offset: pieces[0]!.offsetBytes };
+    const copies = this.chunks.copyCount(logical);
+    for (let copy = 0; copy < copies; copy++) {
+      const [piece, ...others] = this.chunks.pieces(logical, length, copy);
+      if (piece === undefined || others.length > 0 || piece.rebuild !== undefined) return undefined;
+      const device = this.#devices.get(piece.stripe.deviceId);
+      if (device !== undefined && device.uuid === piece.stripe.deviceUuid) return { source: device.source, offset: piece.offsetBytes };
+    }
+    return undefined;
   }
 
   /** @param copy from 0; see ChunkMap.copyCount */
@@ -110,15 +115,27 @@ export class LogicalSpace implements BlockSource {
   async readInto(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
     assertRange(this, offset, target.length);
     if (target.length === 0) return;
-    try {
-      await this.readCopyInto(offset, target, 0, signal);
-      return;
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
+    await this.readFirstInto(offset, target, retryBytes, signal);
+  }
+
+  /**
+   * Fills `target` from the first copy that can be read whole; where none can, each `unitBytes` from the
+   * first that gives them.
+   */
+  async readFirstInto(logical: number, target: Uint8Array, unitBytes: number, signal?: AbortSignal): Promise<void> {
+    const copies = this.chunks.copyCount(logical);
+    for (let copy = 0; copy < copies; copy++) {
+      try {
+        await this.readCopyInto(logical, target, copy, signal);
+        return;
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        if (copies === 1) throw error;
+      }
     }
-    for (let at = 0; at < target.length; at += retryBytes) {
-      const length = Math.min(retryBytes, target.length - at);
-      target.set(await this.readAny(offset + at, length, (bytes) => bytes, signal), at);
+    for (let at = 0; at < target.length; at += unitBytes) {
+      const length = Math.min(unitBytes, target.length - at);
+      target.set(await this.readAny(logical + at, length, (bytes) => bytes, signal), at);
     }
   }
 
