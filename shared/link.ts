@@ -137,7 +137,6 @@ async function verifyToken(token: string, keys: JSONWebKeySet, expected: LinkExp
       issuer: "pluck",
       audience: expected.agentId,
       currentDate: now,
-      clockTolerance: 5,
     });
     return payload;
   } catch (error) {

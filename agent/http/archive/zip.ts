@@ -8,7 +8,7 @@ import { zipName } from "./entry-names.ts";
 import { DiskZipEntry, methodDeflated, methodStored } from "./zip-entry.ts";
 
 /*
- * zip by compress-commons, the encoder under zip-stream and archiver; see decisions/0007.
+ * zip by compress-commons, the encoder under zip-stream and archiver; see decisions/0006.
  *
  * A file of up to maxStoredBytes is gathered and stored, its CRC and size in the header before it. A
  * larger one streams: its CRC is known only afterwards, and "stored, length follows" can't be read from a
