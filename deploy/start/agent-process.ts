@@ -29,7 +29,8 @@ export function runAgent(environment: Record<string, string>, logger: Logger): A
       const begunAt = Date.now();
       const child = execa(command[0] ?? "", command.slice(1), {
         cwd: projectFolder,
-        env: environment,
+        // glibc would keep an arena of freed memory for every reader's thread: a third more for the same work.
+        env: { ...environment, MALLOC_ARENA_MAX: "2" },
         extendEnv: false,
         stdio: ["ignore", 2, 2],
         buffer: false,
