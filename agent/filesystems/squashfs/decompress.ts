@@ -1,4 +1,4 @@
-import { inflateSync, zstdDecompressSync } from "node:zlib";
+import { constants, inflateSync, zstdDecompressSync } from "node:zlib";
 import { corrupt, DiskError, toDiskError } from "../../blocks/disk-error.ts";
 import { decodeLz4 } from "../lz4.ts";
 import { decodeLzo1x } from "../lzo1x.ts";
@@ -20,8 +20,8 @@ export function decompress(compression: Compression, input: Uint8Array, maxBytes
 
 const decoders: Record<Compression, (input: Uint8Array, maxBytes: number) => Uint8Array> = {
   // One buffer for the output, instead of many small ones that are joined.
-  gzip: (input, maxBytes) => inflateSync(input, { maxOutputLength: maxBytes, chunkSize: maxBytes }),
-  zstd: (input, maxBytes) => zstdDecompressSync(input, { maxOutputLength: maxBytes, chunkSize: maxBytes }),
+  gzip: (input, maxBytes) => inflateSync(input, toLimits(maxBytes)),
+  zstd: (input, maxBytes) => zstdDecompressSync(input, toLimits(maxBytes)),
   lzo: (input, maxBytes) => {
     const output = new Uint8Array(maxBytes);
     return output.subarray(0, decodeLzo1x(input, output));
@@ -32,3 +32,8 @@ const decoders: Record<Compression, (input: Uint8Array, maxBytes: number) => Uin
   },
   xz: (input, maxBytes) => decodeXz(input, maxBytes),
 };
+
+/** One output buffer of the right size; zlib takes none below 64 bytes, and the last block of a file can be shorter. */
+function toLimits(maxBytes: number): { maxOutputLength: number; chunkSize: number } {
+  return { maxOutputLength: maxBytes, chunkSize: Math.max(maxBytes, constants.Z_MIN_CHUNK) };
+}
