@@ -69,5 +69,14 @@ export interface OpenedDisk {
 
 /** Bytes a stream may be ahead of whoever takes it, between the threads; the reader's own window comes on top. */
 export const streamCreditBytes = 1024 * 1024;
-/** The same for a file's chunks: one of the largest, or two of those that many transfers at once get. */
-export const readCreditBytes = 256 * 1024;
+
+/**
+ * The same for a file's chunks. One transfer alone gets a few of the largest, so that the next one is
+ * there already when the socket has room; many at once get little each.
+ * @param streams under way in this worker, this one included
+ */
+export function readCreditBytes(streams: number): number {
+  return Math.max(Math.floor(maxReadCreditBytes / streams), minReadCreditBytes);
+}
+const maxReadCreditBytes = 4 * 1024 * 1024;
+const minReadCreditBytes = 128 * 1024;

@@ -3,7 +3,7 @@ const totalBytes = 16 * 1024 * 1024;
 /** One transfer alone: enough to keep several large requests under way. */
 const maxWindowBytes = 4 * 1024 * 1024;
 /** Below this a transfer would wait for every single read. */
-const minWindowBytes = 512 * 1024;
+const minWindowBytes = 256 * 1024;
 const maxChunkBytes = 1024 * 1024;
 const minChunkBytes = 128 * 1024;
 

@@ -64,7 +64,7 @@ class DiskServer {
           return message.method === "info" ? disk.info(message.request) : disk.resolve(message.request);
         });
       case "read":
-        return void this.#stream(message.id, readCreditBytes, (signal) => this.#opened().readChunks(message.request, signal, this.#pool), (bytes) => {
+        return void this.#stream(message.id, readCreditBytes(this.#streams.size + 1), (signal) => this.#opened().readChunks(message.request, signal, this.#pool), (bytes) => {
           // Taken first: a moved buffer has no length any more.
           const { length } = bytes;
           this.send({ kind: "chunk", id: message.id, bytes }, [bytes.buffer as ArrayBuffer]);

@@ -19,7 +19,8 @@ import { requireTools, temporaryFolder } from "../tools/environment.ts";
 requireTools("qemu-img", "qemu-nbd", "mkfs.ext4", "unzip", "tar");
 
 const agentId = "agent-1";
-const bigBytes = 20_000_000;
+/** More than the sockets between agent and client can hold (tcp_rmem and tcp_wmem go up to 36 MiB), so that a stalled client leaves a transfer unfinished. */
+const bigBytes = 100_000_000;
 let home: string;
 let repository: string;
 let broker: TestBroker;
@@ -261,7 +262,7 @@ async function makeDisk(qcow2Path: string): Promise<void> {
   await writeFile(join(tree, "big.bin"), bytes);
   await writeFile(join(tree, "grüße.txt"), "text");
   const raw = join(home, "disk.raw");
-  await execa("truncate", ["-s", "64M", raw]);
+  await execa("truncate", ["-s", "192M", raw]);
   await execa("mkfs.ext4", ["-q", "-F", "-d", tree, raw]);
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, qcow2Path]);
   await rm(raw);
