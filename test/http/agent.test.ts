@@ -21,6 +21,7 @@ requireTools("qemu-img", "qemu-nbd", "mkfs.ext4", "unzip", "tar");
 const agentId = "agent-1";
 /** More than the sockets between agent and client can hold (tcp_rmem and tcp_wmem go up to 36 MiB), so that a stalled client leaves a transfer unfinished. */
 const bigBytes = 100_000_000;
+const diskBytes = 192 * 2 ** 20;
 let home: string;
 let repository: string;
 let broker: TestBroker;
@@ -51,7 +52,7 @@ afterAll(async () => {
 describe("commands", () => {
   it("open a disk, describe it, and end it; each once, however often it is asked", async () => {
     const opened = commandResults.mount.parse(ok(await talk.send("mount", { mount_id: "m1", qcow2_path: "vm/disk-0/full.qcow2", jwks, web_origin: null })));
-    expect(opened).toMatchObject({ mount_id: "m1", nbd_device: "nbd0", filesystem_type: "ext4", size_bytes: 64 * 2 ** 20 });
+    expect(opened).toMatchObject({ mount_id: "m1", nbd_device: "nbd0", filesystem_type: "ext4", size_bytes: diskBytes });
     expect(opened.volumes.map((volume) => volume.name)).toEqual(["disk"]);
     const again = ok(await talk.send("mount", { mount_id: "m1", qcow2_path: "vm/disk-0/full.qcow2", jwks, web_origin: null }));
     expect(again).toEqual(opened);
@@ -63,7 +64,7 @@ describe("commands", () => {
 
   it("check and scan the repository", async () => {
     const checked = commandResults.check.parse(ok(await talk.send("check", { qcow2_paths: ["vm/disk-0/full.qcow2", "vm/none.qcow2", "../outside.qcow2"] })));
-    expect(checked.files[0]).toMatchObject({ ok: true, size_bytes: 64 * 2 ** 20 });
+    expect(checked.files[0]).toMatchObject({ ok: true, size_bytes: diskBytes });
     expect(checked.files[1]).toMatchObject({ ok: false, error: { code: "qcow2_missing" } });
     expect(checked.files[2]).toMatchObject({ ok: false, error: { code: "chain_outside_repository" } });
     const scanned = commandResults.scan.parse(ok(await talk.send("scan", {})));
@@ -262,7 +263,7 @@ async function makeDisk(qcow2Path: string): Promise<void> {
   await writeFile(join(tree, "big.bin"), bytes);
   await writeFile(join(tree, "grüße.txt"), "text");
   const raw = join(home, "disk.raw");
-  await execa("truncate", ["-s", "192M", raw]);
+  await execa("truncate", ["-s", String(diskBytes), raw]);
   await execa("mkfs.ext4", ["-q", "-F", "-d", tree, raw]);
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, qcow2Path]);
   await rm(raw);
