@@ -20,7 +20,8 @@ export class SentChunks {
   constructor(outgoing: ServerResponse | undefined, recycle: (chunk: Uint8Array) => void) {
     // A pipelined response has no socket before its turn; its chunks are not used again.
     this.#socket = outgoing?.socket ?? null;
-    this.#startBytes = this.#socket === null ? 0 : handedOver(this.#socket);
+    // All it was ever given: what an earlier answer may still have waiting is not ours.
+    this.#startBytes = this.#socket?.bytesWritten ?? 0;
     this.#recycle = recycle;
   }
 
