@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo } from "node:net";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Aedes } from "aedes";
 import { execa } from "execa";
@@ -177,7 +177,10 @@ describe("what it serves", () => {
 
   it("breaks running transfers when the mount ends, and its links are dead", async () => {
     const url = await link("download", "/disk/big.bin");
-    const curl = execa("curl", ["-sS", "--limit-rate", "2M", "-o", "/dev/null", url], { reject: false });
+    const received = join(home, "received");
+    const curl = execa("curl", ["-sS", "--fail", "--limit-rate", "2M", "-o", received, url], { reject: false });
+    // A heartbeat alone may still count the transfer of the test before.
+    await vi.waitFor(async () => expect((await stat(received)).size).toBeGreaterThan(0), 10_000);
     await vi.waitFor(() => expect(talk.heartbeats.at(-1)?.mounts[0]?.transfers).toBe(1), 5000);
     ok(await talk.send("unmount", { mount_id: "m1" }));
     expect((await curl).exitCode).toBe(18);
