@@ -17,20 +17,23 @@ import { restoreRoutes } from "./routes/restore.ts";
 import { createRouter, type AppEnv } from "./routes/router.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { authenticate } from "./services/access/authenticate.ts";
-import { contentSecurityPolicy, webRoutes } from "./web/routes.ts";
+import { contentSecurityPolicy, createWebRoutes } from "./web/routes.ts";
+import type { StaticFile } from "./web/static-files.ts";
 
 export interface AppOptions {
   /** With the system as its actor; each request gets it with its own. */
   readonly ctx: Context;
   readonly adminTokenSha256: string;
   readonly health: () => Promise<Health>;
+  /** The built page, by path; empty where it has not been built. */
+  readonly page: ReadonlyMap<string, StaticFile>;
 }
 
 /** 256 disks with the longest paths fit. */
 const maxBodyBytes = 2 * 1024 * 1024;
 
 /** The coordinator's HTTP side: everything but /healthz and the page refuses without a token. */
-export function createApp({ ctx, adminTokenSha256, health }: AppOptions): OpenAPIHono<AppEnv> {
+export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): OpenAPIHono<AppEnv> {
   const app = createRouter();
   const { registerMetrics, printMetrics } = createMetrics(ctx);
 
@@ -45,7 +48,7 @@ export function createApp({ ctx, adminTokenSha256, health }: AppOptions): OpenAP
     c.header("Cache-Control", "no-store");
     return c.json(found, found.status === "ok" || found.status === "degraded" ? 200 : 503);
   });
-  app.route("/", webRoutes);
+  app.route("/", createWebRoutes(page));
 
   app.use(async (c, next) => {
     const actor = await authenticate({ ctx, input: { authorization: c.req.header("Authorization"), adminTokenSha256 } });

@@ -19,6 +19,7 @@ import { createMounts } from "./services/mounts/mount-service.ts";
 import { ensureAgent, verifyAgentPassword } from "./services/sites/agents.ts";
 import { startSweep, type Sweep } from "./services/sweep/start-sweep.ts";
 import { PluckError } from "../shared/errors.ts";
+import { pageFolder, readStaticFiles } from "./web/static-files.ts";
 
 export interface Coordinator {
   /** Where it listens, without a slash at the end. */
@@ -75,7 +76,7 @@ export async function startCoordinator(config: CoordinatorConfig, options: { log
     await ctx.links.signer();
 
     const health = async (): Promise<Health> => await checkHealth(database.db, () => fleet.isConnected());
-    listener.use(createApp({ ctx, adminTokenSha256: hashSecret(adminToken), health }).fetch);
+    listener.use(createApp({ ctx, adminTokenSha256: hashSecret(adminToken), health, page: await readStaticFiles(pageFolder) }).fetch);
     await fleet.whenConnected(brokerWaitMs);
     logger.info({ url, broker: broker.access.url }, "the coordinator is ready");
     return {

@@ -38,5 +38,5 @@ function openApi(): OpenApi {
     links: { signer: unused, jwks: unused },
     actor: systemActor,
   };
-  return createOpenApiDocument(createApp({ ctx, adminTokenSha256: "", health: unused })) as OpenApi;
+  return createOpenApiDocument(createApp({ ctx, adminTokenSha256: "", health: unused, page: new Map() })) as OpenApi;
 }

@@ -73,7 +73,7 @@ export async function createSite(database: TestDatabase, options: { now?: () => 
   };
   await database.query("INSERT IGNORE INTO repositories (id, name) VALUES ('r1', 'site one')");
   await database.query("INSERT IGNORE INTO agents (id, name, repository_id, broker_password_sha256, public_url, slots_total) VALUES ('a1', 'a1', 'r1', '', 'http://agent.test', 16)");
-  const app = createApp({ ctx, adminTokenSha256: hashSecret(adminToken), health: async () => ({ status: "ok", database: true, broker: true }) });
+  const app = createApp({ ctx, adminTokenSha256: hashSecret(adminToken), health: async () => ({ status: "ok", database: true, broker: true }), page: new Map() });
   return {
     agent, ctx, app, log,
     request: async (method, path, { body, token = adminToken, headers = {} } = {}) => {

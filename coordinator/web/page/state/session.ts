@@ -1,0 +1,30 @@
+import { computed, signal } from "@preact/signals";
+
+/**
+ * The token lives in this tab's sessionStorage: it survives a reload, ends with the tab, and is
+ * never a cookie. The strict content security policy keeps foreign scripts away from it.
+ */
+const storageKey = "pluck-token";
+
+export interface Session {
+  readonly name: string;
+  readonly role: "admin" | "operator";
+}
+
+export const token = signal<string | null>(sessionStorage.getItem(storageKey));
+/** Whose token it is; null until the coordinator has said so. */
+export const session = signal<Session | null>(null);
+export const isAdmin = computed(() => session.value?.role === "admin");
+
+export function keepToken(accepted: string, owner: Session): void {
+  sessionStorage.setItem(storageKey, accepted);
+  token.value = accepted;
+  session.value = owner;
+}
+
+/** Signs out; also when the coordinator refuses the token. */
+export function forgetToken(): void {
+  sessionStorage.removeItem(storageKey);
+  token.value = null;
+  session.value = null;
+}

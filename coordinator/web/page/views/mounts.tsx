@@ -1,0 +1,3 @@
+export function MountsView() {
+  return <h1>MountsView</h1>;
+}

@@ -1,0 +1,3 @@
+export function VmsView() {
+  return <h1>VmsView</h1>;
+}
