@@ -37,6 +37,7 @@ const testPackages = {
   attr: ["getfattr", "setfattr"],
   acl: ["getfacl", "setfacl"],
   "busybox-static": ["busybox"],
+  chromium: ["chromium"],
   cpio: ["cpio"],
   curl: ["curl"],
   "f2fs-tools": ["mkfs.f2fs"],
