@@ -1,6 +1,7 @@
 import type { BlockSource, MaybePromise } from "../blocks/block-source.ts";
 import type { DiskError } from "../blocks/disk-error.ts";
 import type { ByteString } from "./byte-string.ts";
+import type { FileSystemMember } from "./spanning.ts";
 
 export type NodeType = "file" | "directory" | "symlink" | "other";
 
@@ -17,6 +18,8 @@ export interface FileSystemFacts {
   readonly blockSizeBytes: number;
   /** "recovered": its journal held changes, replayed in memory; "dirty": it was not unmounted and has no journal to replay. */
   readonly state: "clean" | "recovered" | "dirty";
+  /** What is not as it should be although all can be read: a device of a mirror is missing. */
+  readonly remark?: DiskError;
 }
 
 /** Seconds since 1970-01-01 UTC (may be negative), nanoseconds 0 to 999,999,999, and how many decimals the disk stores (0 to 9). */
@@ -130,4 +133,8 @@ export interface FileSystemDriver {
   probe(source: BlockSource): Promise<boolean>;
   /** Opens it, replaying a journal in memory. Throws "corrupt" or "unsupported" with the reason. */
   open(source: BlockSource): Promise<FileSystem>;
+  /** Set where a filesystem may lie on several devices: what this one says of itself. Throws when it can't be read. */
+  readMember?(source: BlockSource): Promise<FileSystemMember>;
+  /** Opens a filesystem over its devices, of which some may be missing. Throws MissingMember when too many are. */
+  openMembers?(sources: readonly BlockSource[]): Promise<FileSystem>;
 }

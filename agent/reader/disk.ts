@@ -117,9 +117,13 @@ function lockedVolume(known: readonly OpenVolume[], name: string): LockedVolume 
   return volume.locked;
 }
 
-/** A volume that was open before an encrypted one was unlocked stays as it is. */
+/** A volume that was open before an encrypted one was unlocked stays as it is, unless more devices of its filesystem turned up. */
 function stillOpen(known: readonly OpenVolume[], volume: Volume): OpenVolume | undefined {
-  return known.find(({ readable, summary }) => readable && summary.name === volume.name && summary.kind === volume.kind && summary.size_bytes === volume.sizeBytes);
+  return known.find((one) => {
+    const { readable, summary } = one;
+    if (!readable || summary.name !== volume.name || summary.kind !== volume.kind || one.deviceCount !== volume.spanning?.deviceCount) return false;
+    return volume.spanning !== undefined || summary.size_bytes === volume.sizeBytes;
+  });
 }
 
 /** Unlocks a volume, and looks for volumes anew. */

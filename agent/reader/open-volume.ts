@@ -29,6 +29,8 @@ export interface ReadableVolume {
   readonly summary: VolumeSummary;
   /** Its bytes; undefined for a guest's own tree. */
   readonly source?: BlockSource;
+  /** Over how many volumes its filesystem was opened, where it lies on several. */
+  readonly deviceCount?: number;
   /** Set for a guest's own tree, which is none of the disk's volumes. */
   readonly guest?: GuestTree;
 }
@@ -60,10 +62,15 @@ export async function openVolume(
   const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
   if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
   if (skipped !== undefined) return unreadable(skipped);
+  if (volume.isMember === true) return unreadable(remark ?? { code: "unsupported", detail: "part of another volume" }, await recogniseType(volume.source));
   if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
   try {
-    const fileSystem = await withTimeout(open(volume.source), volumeOpenTimeoutMs);
-    return { readable: true, name, fileSystem, error: remark, summary: summarise(volume, fileSystem.facts, remark), ...sourceOf(volume) };
+    const { spanning } = volume;
+    const fileSystem = await withTimeout(spanning === undefined ? open(volume.source) : spanning.open(), volumeOpenTimeoutMs);
+    const { facts } = fileSystem;
+    const error = remark ?? (facts.remark === undefined ? undefined : toNodeError(facts.remark, `volume ${volume.name}`));
+    const summary = summarise(volume, facts, error);
+    return { readable: true, name, fileSystem, error, summary, ...sourceOf(volume), ...(spanning === undefined ? {} : { deviceCount: spanning.deviceCount }) };
   } catch (error) {
     const type = await recogniseType(volume.source);
     if (type === "crypto_LUKS" && remark === undefined) return openLocked(volume, volume.source, type);
@@ -111,7 +118,8 @@ function summarise(volume: Volume, facts: FileSystemFacts | undefined, error: Vo
     name: volume.name,
     path: formatGuestPath([textToByteString(volume.name)]),
     kind: volume.kind,
-    size_bytes: volume.sizeBytes,
+    // What is used lies on all of its devices.
+    size_bytes: volume.spanning === undefined || facts === undefined ? volume.sizeBytes : facts.sizeBytes,
     filesystem_type: facts?.type ?? null,
     label: facts?.label ?? null,
     uuid: facts?.uuid ?? null,

@@ -1,6 +1,7 @@
 import type { BlockSource } from "../blocks/block-source.ts";
 import { DiskError, toDiskError, unsupported } from "../blocks/disk-error.ts";
 import { recognise } from "../filesystems/recognise.ts";
+import { detectMember } from "../filesystems/registry.ts";
 import { readLabel } from "./lvm/label.ts";
 import { PhysicalVolumes, type FoundGroup } from "./lvm/physical-volumes.ts";
 import { OpenGroup } from "./lvm/logical-volume.ts";
@@ -8,9 +9,10 @@ import { arrayName, type MdMember, missingSlots, openArray } from "./mdraid/arra
 import { readMdSuperblock } from "./mdraid/superblock.ts";
 import { isWholeDiskMember } from "./mdraid/whole-disk.ts";
 import { MissingMember } from "./missing-member.ts";
+import { type FoundFileSystem, SpanningFileSystems } from "./spanning-file-systems.ts";
 import { scanTable } from "./table-scan.ts";
 import { VolumeNames } from "./volume-names.ts";
-import type { Volume } from "./volume.ts";
+import type { SpanningFileSystem, Volume } from "./volume.ts";
 
 /** One disk that is looked into; only what has a part on an own one is listed. */
 export interface StackDisk {
@@ -27,6 +29,8 @@ interface Device {
   readonly depth: number;
   /** Set where it turned out to be part of something: what, for people. */
   note?: { readonly what: string; readonly results: string[] };
+  /** Set where it is the first device of a filesystem over several. */
+  spanning?: SpanningFileSystem;
 }
 
 /** LUKS on LVM on RAID on partitions, twice over. */
@@ -49,6 +53,7 @@ export class Stack {
   readonly #arrays = new Map<string, { members: (MdMember & { device: Device })[]; isDone: boolean }>();
   readonly #physicalVolumes = new PhysicalVolumes<Device>();
   readonly #doneGroups = new Set<string>();
+  readonly #fileSystems = new SpanningFileSystems<Device>();
   #fresh: Device[] = [];
   #deviceCount = 0;
 
@@ -78,7 +83,8 @@ export class Stack {
       if (!(await this.#openGroups())) break;
     }
     this.#noteMembersWithoutGroup();
-    return this.#listed.map((item) => ("volume" in item ? withNote(item) : item));
+    for (const found of this.#fileSystems.found()) this.#joinFileSystem(found);
+    return this.#listed.map((item) => ("volume" in item ? describe(item) : item));
   }
 
   async #addDisk(disk: StackDisk): Promise<void> {
@@ -121,8 +127,10 @@ export class Stack {
       if (device.isOwn && this.#unlock !== undefined && (await recognise(source))?.type === "crypto_LUKS") {
         const opened = await this.#unlock(device.volume);
         if (opened === undefined) return;
-        await this.#addUnlocked(device, opened);
+        return await this.#addUnlocked(device, opened);
       }
+      const member = await detectMember(source);
+      if (member !== undefined) this.#fileSystems.add(member, source, device);
     } catch (error) {
       const known = toDiskError(error);
       if (device.isOwn) this.#replace(device, { ...device.volume, error: known });
@@ -242,6 +250,22 @@ export class Stack {
     }
   }
 
+  /** Lists a filesystem under its first device on an own disk; its other devices say where it is. */
+  #joinFileSystem({ title, devices, others, isComplete, open }: FoundFileSystem<Device>): void {
+    const parts = [...devices, ...others].filter(({ owner }) => owner.isOwn);
+    if (parts.length === 0) return;
+    if (!isComplete) this.isIncomplete = true;
+    const first = devices.find(({ owner }) => owner.isOwn)?.owner;
+    for (const { owner, what } of parts) {
+      if (owner !== first) owner.note = { what: `${what} of the ${title}${first === undefined ? "" : ` at /${first.volume.name}`}`, results: [] };
+    }
+    if (first === undefined) return;
+    const explained = async () => await open().catch((error: unknown) => {
+      throw this.#explain(error);
+    });
+    first.spanning = { deviceCount: devices.length, open: explained };
+  }
+
   /** A missing member may be on a disk that could not be opened: then trying again may help. */
   #explain(error: unknown): DiskError {
     const known = toDiskError(error);
@@ -260,12 +284,12 @@ export class Stack {
 }
 
 /** A member is listed with what became of it; its own bytes are no filesystem. */
-function withNote({ volume, note }: Device): Volume {
+function describe({ volume, note, spanning }: Device): Volume {
+  if (spanning !== undefined) return { ...volume, spanning };
   if (note === undefined) return volume;
   const { what, results } = note;
   const unique = [...new Set(results)];
   const named = unique.slice(0, MAX_NAMED_RESULTS).join(", ");
   const more = unique.length > MAX_NAMED_RESULTS ? ` and ${unique.length - MAX_NAMED_RESULTS} more` : "";
-  return { ...volume, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
+  return { ...volume, isMember: true, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
 }
-

@@ -1,5 +1,6 @@
 import type { BlockSource } from "../blocks/block-source.ts";
 import type { DiskError } from "../blocks/disk-error.ts";
+import type { FileSystem } from "../filesystems/filesystem.ts";
 
 /** A part of a disk that may hold a filesystem. */
 export interface Volume {
@@ -16,6 +17,18 @@ export interface Volume {
   /** What the partition table says of it. */
   readonly partition?: PartitionInfo;
   readonly error?: DiskError;
+  /** True for a part of what else is listed, whatever its own first bytes look like; `error` says of what. */
+  readonly isMember?: boolean;
+  /** Set where the filesystem on it lies on other volumes as well. */
+  readonly spanning?: SpanningFileSystem;
+}
+
+/** A filesystem over several volumes, listed under the first of them. */
+export interface SpanningFileSystem {
+  /** How many of its devices were found. */
+  readonly deviceCount: number;
+  /** Throws "unsupported" naming a missing device; "io_error" where that may be on a disk that could not be opened. */
+  open(): Promise<FileSystem>;
 }
 
 export interface PartitionInfo {

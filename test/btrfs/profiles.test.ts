@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cached } from "../../agent/blocks/cached.ts";
 import type { ClosableBlockSource } from "../../agent/blocks/block-source.ts";
+import { MissingMember } from "../../agent/blocks/missing-member.ts";
 import { openDevices } from "../../agent/filesystems/btrfs/driver.ts";
 import { describeAsRoot, requireTools, temporaryFolder } from "../tools/environment.ts";
 import { openImageSource } from "../tools/image-source.ts";
@@ -49,17 +50,21 @@ describeAsRoot("profiles of btrfs over several devices", () => {
     test(`${profile.name}: whole, with devices missing, and with devices damaged`, async () => {
       const images = Array.from({ length: profile.devices }, (_, index) => join(folder, `${profile.name}-${index}.img`));
       await makeBtrfs(images, ["-d", profile.data, "-m", profile.metadata], profile.devices === 1 ? 240 : 200);
-      await withBtrfsMount(images, { readOnly: false }, async (directory) => fill(directory));
+      await withBtrfsMount(images, { readOnly: false }, fill);
       const expected = await withBtrfsMount(images, {}, (directory) => walkKernelMount(directory));
       const sources = images.map((image) => openImageSource(image));
       try {
-        expect(compareListings(expected, await walk(sources))).toEqual([]);
+        const whole = await openDevices(sources.map((source) => cached(source)));
+        expect(compareListings(expected, await walkFileSystem(whole))).toEqual([]);
+        expect(whole.facts.remark).toBeUndefined();
         for (let first = 0; first < Math.min(profile.devices, 3) && profile.spare > 0; first++) {
           const missing = new Set(Array.from({ length: profile.spare }, (_, index) => (first + index) % profile.devices));
           const rest = sources.filter((_, index) => !missing.has(index));
-          expect(compareListings(expected, await walk(rest)), `without ${[...missing].join(", ")}`).toEqual([]);
+          const fs = await openDevices(rest.map((source) => cached(source)));
+          expect(compareListings(expected, await walkFileSystem(fs)), `without ${[...missing].join(", ")}`).toEqual([]);
+          for (const device of missing) expect(fs.facts.remark?.message).toContain(`device ${device + 1} (`);
         }
-        if (profile.devices > profile.spare + 1) await expectNamedMissing(sources, expected, profile);
+        if (profile.devices > profile.spare + 1) await expectRefused(sources, profile);
         damage(profile.devices === 1 ? images : images.slice(0, profile.spare), profile);
         if (profile.spare > 0 || profile.devices === 1) expect(compareListings(expected, await walk(sources)), "damaged").toEqual([]);
       } finally {
@@ -74,26 +79,16 @@ async function walk(sources: readonly ClosableBlockSource[]): Promise<Listing> {
   return await walkFileSystem(await openDevices(sources.map((source) => cached(source))));
 }
 
-/** Without one device more than can be spared, what needs it says so; what doesn't is right. */
-async function expectNamedMissing(sources: readonly ClosableBlockSource[], expected: Listing, profile: Profile): Promise<void> {
+/** Without one device more than can be spared it says which are missing. */
+async function expectRefused(sources: readonly ClosableBlockSource[], profile: Profile): Promise<void> {
   const few = sources.slice(0, sources.length - profile.spare - 1);
-  let found: Listing;
-  try {
-    found = await walk(few);
-  } catch (error) {
-    expect((error as Error).message).toMatch(/btrfs over several devices: device \d+ \([0-9a-f-]{36}\) is not at hand/);
-    return;
-  }
-  let errors = 0;
-  for (const entry of found.values()) {
-    if (entry.error === undefined) {
-      if (entry.sha256 !== undefined) expect(entry.sha256, entry.path).toBe(expected.get(entry.path)!.sha256);
-      continue;
-    }
-    errors += 1;
-    expect(entry.error).toMatch(/device \d+ \([0-9a-f-]{36}\) is not at hand/);
-  }
-  expect(errors).toBeGreaterThan(0);
+  const missing = sources.slice(few.length).map((_, index) => few.length + index + 1);
+  const refused: unknown = await openDevices(few.map((source) => cached(source))).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(MissingMember);
+  const { message } = refused as MissingMember;
+  expect(message).toMatch(/^btrfs over several devices: device \d+ \([0-9a-f-]{36}\).* on none of the disks looked at/);
+  const named = [...message.matchAll(/device (\d+) \(/g)].map((match) => Number(match[1]));
+  expect(missing).toEqual(expect.arrayContaining(named));
 }
 
 function fill(directory: string): void {

@@ -84,6 +84,25 @@ export function parseChunk(bytes: Buffer, at: number, end: number, logical: numb
   return { logical, lengthBytes, profile, stripes };
 }
 
+/** Whether all that the chunk holds can be read from those of its stripes that `isAtHand` has. */
+export function isReadable({ profile, stripes }: Chunk, isAtHand: (stripe: Stripe) => boolean): boolean {
+  const missing = stripes.filter((stripe) => !isAtHand(stripe)).length;
+  switch (profile) {
+    case "single":
+    case "raid0":
+      return missing === 0;
+    case "raid5":
+      return missing <= 1;
+    case "raid6":
+      return missing <= 2;
+    case "raid10":
+      // Each column has two copies, side by side.
+      return stripes.every((stripe, index) => isAtHand(stripe) || isAtHand(stripes[index ^ 1]!));
+    default:
+      return missing < stripes.length;
+  }
+}
+
 export function showUuid(bytes: Uint8Array): string {
   const hex = Buffer.from(bytes).toString("hex");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");

@@ -43,6 +43,11 @@ export class ChunkMap {
     this.#chunks.splice(index, 0, chunk);
   }
 
+  /** All of them, by address. */
+  all(): readonly Chunk[] {
+    return this.#chunks;
+  }
+
   /** End of the last chunk. */
   get endBytes(): number {
     const last = this.#chunks.at(-1);

@@ -2,6 +2,8 @@ import type { BlockSource } from "../../blocks/block-source.ts";
 import { DiskError, corrupt, toDiskError } from "../../blocks/disk-error.ts";
 import { asBuffer } from "../byte-string.ts";
 import type { FileSystemDriver } from "../filesystem.ts";
+import type { FileSystemMember } from "../spanning.ts";
+import { showUuid } from "./chunk-item.ts";
 import { openBtrfs } from "./open.ts";
 import { hasSuperblockMagic, magicEndBytes, mirrorOffsetsBytes, parseSuperblock, superblockOffsetBytes, superblockSizeBytes, type Superblock } from "./superblock.ts";
 import type { BtrfsFileSystem } from "./filesystem.ts";
@@ -14,8 +16,11 @@ import type { BtrfsFileSystem } from "./filesystem.ts";
  *   its parent's, where Linux makes one up.
  * - Device and inode numbers of subvolumes are not Linux's; an inode's id is "subvolume:inode".
  * - When the first superblock is damaged its newest intact copy is used; Linux refuses.
- * - A filesystem over several devices opens with those at hand. What needs another one is "unsupported",
- *   naming it; Linux refuses the whole mount without "degraded".
+ * - A filesystem over several devices opens without those that copies or parity make up for, as Linux does with
+ *   "degraded"; without more than those it is refused, where Linux shows with "degraded" what is left.
+ * - Of a device that missed commits, contents without checksums are read only where no other device has them.
+ * - What replaces a device, and isn't done with it, is not read: the device it replaces is still complete.
+ * - Filesystems that grew out of a seed are refused.
  */
 export const btrfs: FileSystemDriver = {
   name: "btrfs",
@@ -28,9 +33,21 @@ export const btrfs: FileSystemDriver = {
   async open(source: BlockSource): Promise<BtrfsFileSystem> {
     return openDevices([source]);
   },
+
+  async readMember(source: BlockSource): Promise<FileSystemMember> {
+    const { fsid, metadataUuid, generation, deviceCount, deviceId, deviceUuid } = await readSuperblock(source);
+    // A clone given another UUID without rewriting it keeps the metadata_uuid.
+    const key = `btrfs ${fsid.toString("hex")} ${metadataUuid.toString("hex")}`;
+    return { key, title: `btrfs filesystem ${showUuid(fsid)}`, deviceId, deviceUuid: showUuid(deviceUuid), generation, deviceCount };
+  },
+
+  openMembers: openDevices,
 };
 
-/** Opens a filesystem over several devices; some may be missing. Throws "corrupt" when one belongs to another. */
+/**
+ * Opens a filesystem over several devices; some may be missing.
+ * @throws MissingMember when another one is needed; "corrupt" when one belongs to another filesystem
+ */
 export async function openDevices(sources: readonly BlockSource[]): Promise<BtrfsFileSystem> {
   const devices: { source: BlockSource; superblock: Superblock }[] = [];
   for (const source of sources) devices.push({ source, superblock: await readSuperblock(source) });

@@ -20,7 +20,7 @@ export interface Key {
 
 export const itemTypes = {
   inodeItem: 1, inodeRef: 12, inodeExtref: 13, xattrItem: 24, orphanItem: 48, dirLogItem: 60, dirLogIndex: 72,
-  dirItem: 84, dirIndex: 96, extentData: 108, extentCsum: 128, rootItem: 132, rootRef: 156, chunkItem: 228,
+  dirItem: 84, dirIndex: 96, extentData: 108, extentCsum: 128, rootItem: 132, rootRef: 156, deviceItem: 216, chunkItem: 228,
 } as const;
 
 const two32 = 2 ** 32;

@@ -1,5 +1,6 @@
 import type { BlockExtent, BlockSource, MaybePromise } from "../../blocks/block-source.ts";
-import { DiskError, corrupt, toDiskError, unsupported } from "../../blocks/disk-error.ts";
+import { DiskError, corrupt, toDiskError } from "../../blocks/disk-error.ts";
+import { MissingMember } from "../../blocks/missing-member.ts";
 import { assertRange } from "../../blocks/range.ts";
 import type { Stripe } from "./chunk-item.ts";
 import type { ChunkMap, Piece, Rebuild } from "./chunk-map.ts";
@@ -9,7 +10,12 @@ export interface Device {
   readonly id: number;
   readonly uuid: string;
   readonly source: BlockSource;
+  /** It missed the last commit, perhaps many: what it holds may be older than the same on another device. */
+  readonly isStale: boolean;
 }
+
+/** How much a way of reading is to be trusted: of the devices that it needs, the worst decides. */
+const ranks = { good: 0, stale: 1, missing: 2 } as const;
 
 /** Contents without checksums are read in pieces of this size where no copy can be read whole. */
 const retryBytes = 4096;
@@ -20,25 +26,37 @@ const retryBytes = 4096;
  */
 export class LogicalSpace implements BlockSource {
   readonly chunks: ChunkMap;
-  readonly #devices: ReadonlyMap<number, Device>;
+  /** By devid: one that was replaced may turn up again beside the one that took its devid. */
+  readonly #devices = new Map<number, Device[]>();
 
-  constructor(chunks: ChunkMap, devices: ReadonlyMap<number, Device>) {
+  constructor(chunks: ChunkMap, devices: readonly Device[]) {
     this.chunks = chunks;
-    this.#devices = devices;
+    for (const device of devices) {
+      const known = this.#devices.get(device.id);
+      if (known === undefined) this.#devices.set(device.id, [device]);
+      else known.push(device);
+    }
+  }
+
+  isAtHand(stripe: Pick<Stripe, "deviceId" | "deviceUuid">): boolean {
+    return this.#deviceOf(stripe) !== undefined;
   }
 
   get sizeBytes(): number {
     return this.chunks.endBytes;
   }
 
-  /** Where the first copy at hand lies whole on one device; undefined when there is none. */
+  /** Where the best copy at hand lies whole on one device; undefined when there is none. */
   locate(logical: number, length: number): { readonly source: BlockSource; readonly offset: number } | undefined {
-    const copies = this.chunks.copyCount(logical);
-    for (let copy = 0; copy < copies; copy++) {
-      const [piece, ...others] = this.chunks.pieces(logical, length, copy);
-      if (piece === undefined || others.length > 0 || piece.rebuild !== undefined) return undefined;
-      const device = this.#devices.get(piece.stripe.deviceId);
-      if (device !== undefined && device.uuid === piece.stripe.deviceUuid) return { source: device.source, offset: piece.offsetBytes };
+    const [first, ...more] = this.chunks.pieces(logical, length, 0);
+    if (first === undefined || more.length > 0) return undefined;
+    const device = this.#deviceOf(first.stripe);
+    if (device?.isStale === false) return { source: device.source, offset: first.offsetBytes };
+    for (const copy of this.#copiesByRank(logical, length)) {
+      const [piece] = this.chunks.pieces(logical, length, copy);
+      if (piece === undefined || piece.rebuild !== undefined) return undefined;
+      const other = this.#deviceOf(piece.stripe);
+      if (other !== undefined) return { source: other.source, offset: piece.offsetBytes };
     }
     return undefined;
   }
@@ -81,19 +99,48 @@ export class LogicalSpace implements BlockSource {
     return rebuildFromQ(data, qBytes!, target);
   }
 
+  #deviceOf({ deviceId, deviceUuid }: Pick<Stripe, "deviceId" | "deviceUuid">): Device | undefined {
+    return this.#devices.get(deviceId)?.find(({ uuid }) => uuid === deviceUuid);
+  }
+
   #source(stripe: Stripe): BlockSource {
-    const device = this.#devices.get(stripe.deviceId);
-    if (device === undefined || device.uuid !== stripe.deviceUuid) {
-      throw unsupported(`btrfs over several devices: device ${stripe.deviceId} (${stripe.deviceUuid}) is not at hand`);
-    }
+    const device = this.#deviceOf(stripe);
+    if (device === undefined) throw missingDevice(stripe.deviceId, stripe.deviceUuid);
     return device.source;
   }
 
-  /** The first copy that can be read and that `accept` takes; `accept` throws "corrupt" to refuse one. */
+  #rank(pieces: readonly Piece[]): number {
+    let worst: number = ranks.good;
+    const add = (stripe: Stripe): void => {
+      const device = this.#deviceOf(stripe);
+      worst = Math.max(worst, device === undefined ? ranks.missing : device.isStale ? ranks.stale : ranks.good);
+    };
+    for (const { stripe, rebuild } of pieces) {
+      if (rebuild === undefined) {
+        add(stripe);
+        continue;
+      }
+      const { data, target, other, p, q } = rebuild;
+      data.forEach((place, index) => {
+        if (index !== target && index !== other) add(place.stripe);
+      });
+      if (p !== undefined) add(p.stripe);
+      if (q !== undefined) add(q.stripe);
+    }
+    return worst;
+  }
+
+  /** The ways of reading a range, the most trustworthy first, else in order. */
+  #copiesByRank(logical: number, length: number): number[] {
+    const copies = Array.from({ length: this.chunks.copyCount(logical) }, (_, copy) => ({ copy, rank: this.#rank(this.chunks.pieces(logical, length, copy)) }));
+    return copies.sort((a, b) => a.rank - b.rank || a.copy - b.copy).map(({ copy }) => copy);
+  }
+
+  /** The best copy that can be read and that `accept` takes; `accept` throws "corrupt" to refuse one. */
   async readAny<T>(logical: number, length: number, accept: (bytes: Uint8Array) => T, signal?: AbortSignal, firstCopy = 0): Promise<T> {
     let worst: DiskError | undefined;
-    const copies = this.chunks.copyCount(logical);
-    for (let copy = firstCopy; copy < copies; copy++) {
+    for (const copy of this.#copiesByRank(logical, length)) {
+      if (copy < firstCopy) continue;
       try {
         const bytes = new Uint8Array(length);
         await this.readCopyInto(logical, bytes, copy, signal);
@@ -119,18 +166,31 @@ export class LogicalSpace implements BlockSource {
   }
 
   /**
-   * Fills `target` from the first copy that can be read whole; where none can, each `unitBytes` from the
-   * first that gives them.
+   * Fills `target`: from the first copy where all that it needs is there and up to date; else each part that lies on
+   * one device from the best copy that can be read whole; where none can, each `unitBytes` from the best that gives them.
    */
   async readFirstInto(logical: number, target: Uint8Array, unitBytes: number, signal?: AbortSignal): Promise<void> {
-    const copies = this.chunks.copyCount(logical);
-    for (let copy = 0; copy < copies; copy++) {
+    const pieces = this.chunks.pieces(logical, target.length, 0);
+    if (this.#rank(pieces) === ranks.good) {
+      try {
+        await this.#readPieces(pieces, target, signal);
+        return;
+      } catch (error) {
+        if (!(error instanceof DiskError) || this.chunks.copyCount(logical) === 1) throw error;
+      }
+    }
+    await Promise.all(pieces.map((piece) => this.#readBestInto(logical + piece.at, target.subarray(piece.at, piece.at + piece.length), unitBytes, signal)));
+  }
+
+  /** @param target lies on one device in every copy */
+  async #readBestInto(logical: number, target: Uint8Array, unitBytes: number, signal?: AbortSignal): Promise<void> {
+    const copies = this.#copiesByRank(logical, target.length);
+    for (const copy of copies) {
       try {
         await this.readCopyInto(logical, target, copy, signal);
         return;
       } catch (error) {
-        if (!(error instanceof DiskError)) throw error;
-        if (copies === 1) throw error;
+        if (!(error instanceof DiskError) || copies.length === 1) throw error;
       }
     }
     for (let at = 0; at < target.length; at += unitBytes) {
@@ -151,4 +211,9 @@ const gravity = { unsupported: 0, corrupt: 1, io_error: 2 } as const;
 export function graver(a: DiskError | undefined, b: unknown): DiskError {
   const error = toDiskError(b);
   return a === undefined || gravity[error.code] > gravity[a.code] ? error : a;
+}
+
+/** @param uuid of the device */
+export function missingDevice(id: number, uuid: string): MissingMember {
+  return new MissingMember(`btrfs over several devices: device ${id} (${uuid}) is on none of the disks looked at`);
 }

@@ -1,12 +1,15 @@
 import type { BlockSource } from "../../blocks/block-source.ts";
-import { DiskError, corrupt } from "../../blocks/disk-error.ts";
-import { chunkItemBytes, parseChunk, showUuid } from "./chunk-item.ts";
+import { DiskError, corrupt, unsupported } from "../../blocks/disk-error.ts";
+import { MissingMember } from "../../blocks/missing-member.ts";
+import { chunkItemBytes, isReadable, parseChunk, showUuid } from "./chunk-item.ts";
 import { ChunkMap } from "./chunk-map.ts";
 import { DataReader } from "./data-reader.ts";
+import { parseDeviceItem, type DeviceItem } from "./device-item.ts";
 import { BtrfsFileSystem, rootInode } from "./filesystem.ts";
+import type { FileSystemFacts } from "../filesystem.ts";
 import { parseInode } from "./inode-item.ts";
-import { itemTypes, keySizeBytes, makeKey, maxOffset, offsetOf, readKey } from "./key.ts";
-import { LogicalSpace, type Device } from "./logical-space.ts";
+import { isOf, itemTypes, keySizeBytes, makeKey, maxOffset, offsetOf, readKey } from "./key.ts";
+import { LogicalSpace, missingDevice } from "./logical-space.ts";
 import { replayLogs } from "./log-replay.ts";
 import { itemData, keyAt } from "./node.ts";
 import { NodeReader } from "./node-reader.ts";
@@ -16,19 +19,29 @@ import { Tree } from "./tree.ts";
 
 const rootTreeOwner = 1n;
 const chunkTreeOwner = 3n;
+const deviceObjectid = 1;
 const chunkObjectid = 256;
+/** So many of the missing devices are named. */
+const maxNamedDevices = 8;
 
-/** Opens what the newest superblock describes over the devices at hand. */
+/**
+ * Opens what the newest superblock describes over the devices at hand.
+ * @throws MissingMember when another one holds what no copy or parity makes up for
+ */
 export async function openBtrfs(
   superblock: Superblock, members: readonly { readonly source: BlockSource; readonly superblock: Superblock }[],
 ): Promise<BtrfsFileSystem> {
-  const devices = new Map<number, Device>();
-  for (const { source, superblock: { deviceId, deviceUuid } } of members) devices.set(deviceId, { id: deviceId, uuid: showUuid(deviceUuid), source });
+  const devices = members.map(({ source, superblock: { deviceId: id, deviceUuid, generation } }) => {
+    return { id, uuid: showUuid(deviceUuid), source, generation, isStale: generation < superblock.generation };
+  });
   const chunks = new ChunkMap();
   addSystemChunks(superblock, chunks);
   const space = new LogicalSpace(chunks, devices);
   const nodes = new NodeReader(space, superblock);
-  await addChunkTree(superblock, nodes, chunks);
+  const known = await addChunkTree(superblock, nodes, chunks);
+  assertNoSeeds(superblock, known);
+  const missing = known.filter(({ id, uuid }) => !space.isAtHand({ deviceId: id, deviceUuid: uuid }));
+  assertComplete(space, missing);
 
   const rootTree = new Tree(nodes, { logical: superblock.rootLogical, level: superblock.rootLevel, generation: superblock.generation, owner: rootTreeOwner });
   const replayed = await replayLogs(superblock, nodes, new Subvolumes(nodes, rootTree, new Map()));
@@ -44,6 +57,7 @@ export async function openBtrfs(
     usedBytes: superblock.usedBytes,
     blockSizeBytes: superblock.sectorBytes,
     state: superblock.logRootLogical === 0 ? "clean" : "recovered",
+    ...remarkOn(missing, devices.filter(({ generation }) => superblock.generation - generation > 1)),
   });
 }
 
@@ -64,17 +78,48 @@ function addSystemChunks(superblock: Superblock, chunks: ChunkMap): void {
   }
 }
 
-async function addChunkTree(superblock: Superblock, nodes: NodeReader, chunks: ChunkMap): Promise<void> {
+/** Returns the devices that the tree knows. */
+async function addChunkTree(superblock: Superblock, nodes: NodeReader, chunks: ChunkMap): Promise<DeviceItem[]> {
   const { chunkRootLogical, chunkRootLevel, chunkRootGeneration, sectorBytes } = superblock;
   const tree = new Tree(nodes, { logical: chunkRootLogical, level: chunkRootLevel, generation: chunkRootGeneration, owner: chunkTreeOwner });
-  const from = makeKey(chunkObjectid, itemTypes.chunkItem, 0);
-  for await (const items of tree.scan(from, makeKey(chunkObjectid, itemTypes.chunkItem, maxOffset))) {
+  const devices: DeviceItem[] = [];
+  for await (const items of tree.scan(makeKey(deviceObjectid, itemTypes.deviceItem, 0), makeKey(chunkObjectid, itemTypes.chunkItem, maxOffset))) {
     if (items instanceof DiskError) throw items;
     for (let index = items.start; index < items.end; index++) {
+      const key = keyAt(items.leaf, index);
       const data = itemData(items.leaf, index);
-      chunks.add(parseChunk(data, 0, data.length, offsetOf(keyAt(items.leaf, index)), sectorBytes));
+      if (isOf(key, chunkObjectid, itemTypes.chunkItem)) chunks.add(parseChunk(data, 0, data.length, offsetOf(key), sectorBytes));
+      else if (isOf(key, deviceObjectid, itemTypes.deviceItem)) devices.push(parseDeviceItem(data, offsetOf(key)));
     }
   }
+  return devices;
+}
+
+/** Throws "unsupported" where parts of the trees are those of another filesystem, which this one grew out of. */
+function assertNoSeeds({ metadataUuid }: Superblock, devices: readonly DeviceItem[]): void {
+  const seed = devices.find(({ fsid }) => !fsid.equals(metadataUuid));
+  if (seed !== undefined) throw unsupported(`btrfs seed device: device ${seed.id} (${seed.uuid}) is of the filesystem ${showUuid(seed.fsid)}`);
+}
+
+function assertComplete(space: LogicalSpace, missing: readonly DeviceItem[]): void {
+  const chunk = space.chunks.all().find((one) => !isReadable(one, (stripe) => space.isAtHand(stripe)));
+  if (chunk === undefined) return;
+  if (missing.length > 1) throw new MissingMember(`btrfs over several devices: ${showDevices(missing)} are on none of the disks looked at, and the others don't make up for them`);
+  const stripe = chunk.stripes.find((one) => !space.isAtHand(one))!;
+  throw missingDevice(stripe.deviceId, stripe.deviceUuid);
+}
+
+/** @param behind those that missed a commit: one that is only one generation behind was being written to last when all ended */
+function remarkOn(missing: readonly DeviceItem[], behind: readonly Omit<DeviceItem, "fsid">[]): Pick<FileSystemFacts, "remark"> {
+  const found: string[] = [];
+  if (missing.length > 0) found.push(`read without ${showDevices(missing)}, on none of the disks looked at: copies or parity make up for that`);
+  if (behind.length > 0) found.push(`${showDevices(behind)} missed commits: of what is there alone, contents without checksums may be out of date`);
+  return found.length === 0 ? {} : { remark: new MissingMember(found.join("; ")) };
+}
+
+function showDevices(devices: readonly Omit<DeviceItem, "fsid">[]): string {
+  const named = devices.slice(0, maxNamedDevices).map(({ id, uuid }) => `device ${id} (${uuid})`).join(", ");
+  return devices.length > maxNamedDevices ? `${named} and ${devices.length - maxNamedDevices} more` : named;
 }
 
 async function assertRootDirectory(subvolumes: Subvolumes, id: number): Promise<void> {
