@@ -36,7 +36,7 @@ async function serve(file = "top.qcow2"): Promise<Export> {
 }
 
 const pause = (timeMs: number) => new Promise((resolve) => setTimeout(resolve, timeMs));
-async function until(condition: () => Promise<boolean> | boolean, timeMs = 5000): Promise<void> {
+async function until(condition: () => Promise<boolean> | boolean, timeMs = 20_000): Promise<void> {
   const end = performance.now() + timeMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error("waited in vain");

@@ -7,13 +7,14 @@ import { exportJWK, generateKeyPair } from "jose";
 import { connect, type MqttClient } from "mqtt";
 import { nanoid } from "nanoid";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startAgent, type RunningAgent } from "../../agent/agent.ts";
 import { parseAgentConfig } from "../../agent/config.ts";
 import { fileInfoSchema, listingSchema } from "../../shared/api.ts";
 import { agentRoutes, linkUrl, openLinkSigner, signLink, type AgentRoute, type ArchiveFormat, type LinkSigner } from "../../shared/link.ts";
 import { agentEventsSchema, agentStatusSchema, commandResults, heartbeatSchema, replySchema, topics, type AgentStatus, type Heartbeat, type Reply } from "../../shared/messages.ts";
 import { requireTools, temporaryFolder } from "../tools/environment.ts";
+import { soon } from "../tools/soon.ts";
 
 /** A whole agent: real qcow2 files, qemu-nbd, reader workers, HTTP, and a broker to talk to. */
 requireTools("qemu-img", "qemu-nbd", "mkfs.ext4", "unzip", "tar");
@@ -169,10 +170,10 @@ describe("what it serves", () => {
 
   it("reports each transfer to the audit trail, and its mounts in heartbeats", async () => {
     await (await fetch(await link("download", "/disk/etc/hosts"))).text();
-    await vi.waitFor(() =>
+    await soon(() =>
       expect(talk.events.at(-1)).toMatchObject({ type: "transfer_finished", mount_id: "m1", user: "tester", operation: "download", path: "/disk/etc/hosts", bytes: 20, outcome: "complete" }),
     );
-    await vi.waitFor(() => expect(talk.heartbeats.at(-1)).toMatchObject({ agent_id: agentId, slots: { total: 4, used: 1 }, mounts: [{ mount_id: "m1", nbd_device: "nbd0" }] }));
+    await soon(() => expect(talk.heartbeats.at(-1)).toMatchObject({ agent_id: agentId, slots: { total: 4, used: 1 }, mounts: [{ mount_id: "m1", nbd_device: "nbd0" }] }));
   });
 
   it("breaks running transfers when the mount ends, and its links are dead", async () => {
@@ -180,13 +181,13 @@ describe("what it serves", () => {
     const received = join(home, "received");
     const curl = execa("curl", ["-sS", "--fail", "--limit-rate", "2M", "-o", received, url], { reject: false });
     // A heartbeat alone may still count the transfer of the test before.
-    await vi.waitFor(async () => expect((await stat(received)).size).toBeGreaterThan(0), 10_000);
-    await vi.waitFor(() => expect(talk.heartbeats.at(-1)?.mounts[0]?.transfers).toBe(1), 5000);
+    await soon(async () => expect((await stat(received)).size).toBeGreaterThan(0));
+    await soon(() => expect(talk.heartbeats.at(-1)?.mounts[0]?.transfers).toBe(1));
     ok(await talk.send("unmount", { mount_id: "m1" }));
     expect((await curl).exitCode).toBe(18);
     expect((await fetch(url)).status).toBe(404);
-    await vi.waitFor(() => expect(talk.events.at(-1)).toMatchObject({ outcome: "mount_not_found", operation: "download" }));
-    await vi.waitFor(() => expect(talk.heartbeats.at(-1)?.mounts).toEqual([]));
+    await soon(() => expect(talk.events.at(-1)).toMatchObject({ outcome: "mount_not_found", operation: "download" }));
+    await soon(() => expect(talk.heartbeats.at(-1)?.mounts).toEqual([]));
   });
 });
 
@@ -195,12 +196,12 @@ it("comes back after the broker was away: announces itself anew, keeps serving, 
   const { port } = broker;
   talk.client.end(true);
   await broker.close();
-  await vi.waitFor(() => expect(agent.isConnected()).toBe(false), 5000);
+  await soon(() => expect(agent.isConnected()).toBe(false));
   expect(await (await fetch(await link("download", "/disk/etc/hosts"))).text()).toBe("127.0.0.1 localhost\n");
   broker = await startBroker(port);
   talk = await converse(broker.url);
-  await vi.waitFor(() => expect(talk.events.at(-1)).toMatchObject({ path: "/disk/etc/hosts", outcome: "complete" }), 10_000);
-  await vi.waitFor(() => expect(talk.statuses.at(-1)?.state).toBe("online"));
+  await soon(() => expect(talk.events.at(-1)).toMatchObject({ path: "/disk/etc/hosts", outcome: "complete" }));
+  await soon(() => expect(talk.statuses.at(-1)?.state).toBe("online"));
   expect(ok(await talk.send("unmount", { mount_id: "m1" }))).toMatchObject({ was_open: true });
 });
 
@@ -210,7 +211,7 @@ it("says goodbye when it stops, and ends what it started", async () => {
   const startedAt = performance.now();
   await agent.close();
   expect(performance.now() - startedAt).toBeLessThan(8000);
-  await vi.waitFor(() => expect(talk.statuses.at(-1)?.state).toBe("offline"));
+  await soon(() => expect(talk.statuses.at(-1)?.state).toBe("offline"));
   expect(await qemuProcesses()).toEqual([]);
 });
 
@@ -237,20 +238,20 @@ describe("npm run agent", () => {
   it("leaves a last will when it is killed, and its qemu-nbd to the next start", async () => {
     const { child, log } = runMain(environment());
     await publicUrl(log);
-    await vi.waitFor(() => expect(talk.statuses.at(-1)?.state).toBe("online"), 10_000);
+    await soon(() => expect(talk.statuses.at(-1)?.state).toBe("online"));
     const { session } = talk.statuses.at(-1) ?? {};
     ok(await talk.send("mount", { mount_id: "m5", qcow2_path: "vm/disk-0/full.qcow2", jwks, web_origin: null }));
     child.kill("SIGKILL");
     await child;
-    await vi.waitFor(() => expect(talk.statuses.at(-1)).toMatchObject({ state: "offline", session }), 10_000);
+    await soon(() => expect(talk.statuses.at(-1)).toMatchObject({ state: "offline", session }));
     const next = runMain(environment());
     await publicUrl(next.log);
-    await vi.waitFor(() => expect(talk.statuses.at(-1)?.state).toBe("online"), 10_000);
+    await soon(() => expect(talk.statuses.at(-1)?.state).toBe("online"));
     expect(await qemuProcesses()).toEqual([]);
     expect(talk.statuses.at(-1)?.session).not.toBe(session);
     next.child.kill("SIGINT");
     expect((await next.child).exitCode).toBe(0);
-    await vi.waitFor(() => expect(talk.statuses.at(-1)?.state).toBe("offline"));
+    await soon(() => expect(talk.statuses.at(-1)?.state).toBe("offline"));
   });
 });
 
@@ -310,11 +311,11 @@ function runMain(more: Record<string, string>) {
 }
 
 async function publicUrl(log: string): Promise<string> {
-  return await vi.waitFor(async () => {
+  return await soon(async () => {
     const url = /"public_url":"([^"]+)"/.exec(await readFile(log, "utf8"))?.[1];
     if (url === undefined) throw new Error("not ready yet");
     return url;
-  }, { timeout: 20_000, interval: 50 });
+  });
 }
 
 async function qemuProcesses(): Promise<string[]> {
@@ -389,7 +390,7 @@ async function converse(url: string): Promise<Conversation> {
     ...told,
     async send(op, body, id = `c${nanoid()}`) {
       // The agent may have come to the broker a moment ago.
-      await vi.waitFor(() => expect(told.statuses.at(-1)?.state).toBe("online"), 10_000);
+      await soon(() => expect(told.statuses.at(-1)?.state).toBe("online"));
       const reply = new Promise<Reply>((resolve) => waiting.set(id, resolve));
       const command = { v: 1, id, op, reply_to: topics.reply(agentId, "test"), deadline: new Date(Date.now() + 30_000).toISOString(), body };
       await client.publishAsync(topics.command(agentId), JSON.stringify(command), { qos: 1 });

@@ -2,10 +2,11 @@ import { writeFile, readFile, rm } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../tools/environment.ts";
 import { createFakeAgent, listenFakeAgent, type FakeAgent } from "./fake-agent.ts";
 import { file, folder, patternOf, type FakeNode } from "./fake-reader.ts";
+import { soon } from "../tools/soon.ts";
 
 /** Over real sockets, with curl as the client: what breaks must look broken to it. */
 const curlPartialFile = 18;
@@ -64,7 +65,7 @@ describe("downloads over a socket", () => {
     const { agent, url } = await start();
     const result = await execa("curl", ["-sS", "--limit-rate", "1M", "--max-time", "1", "-o", "/dev/null", url + (await agent.link("download", "/p1/big.bin"))], { reject: false });
     expect(result.exitCode).toBe(28);
-    await vi.waitFor(() => expect(agent.events).toMatchObject([{ outcome: "client_gone" }]));
+    await soon(() => expect(agent.events).toMatchObject([{ outcome: "client_gone" }]));
     expect(agent.reader.openReads).toBe(0);
     expect(agent.reader.readBytes).toBeLessThan(bigBytes);
     expect(agent.events[0]?.bytes).toBeLessThan(bigBytes);
@@ -78,10 +79,9 @@ describe("downloads over a socket", () => {
     socket.on("error", () => undefined);
     const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
     socket.write(`GET ${link.pathname}${link.search} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(agent.mount.transfers).toBe(1);
+    await soon(() => expect(agent.mount.transfers).toBe(1));
     agent.endMount(new Error("unmounted"));
-    await vi.waitFor(() => expect(agent.mount.transfers).toBe(0));
+    await soon(() => expect(agent.mount.transfers).toBe(0));
     socket.on("data", (bytes) => received.push(bytes));
     await closed;
     expect(Buffer.concat(received).length).toBeLessThan(bigBytes);
@@ -95,11 +95,11 @@ describe("downloads over a socket", () => {
     stalled.on("error", () => undefined);
     stalled.write(`GET ${link.pathname}${link.search} HTTP/1.1\r\nHost: x\r\n\r\n`);
     stalled.pause();
-    await vi.waitFor(() => expect(agent.events).toMatchObject([{ outcome: "client_gone" }]), 8000);
+    await soon(() => expect(agent.events).toMatchObject([{ outcome: "client_gone" }]));
     stalled.destroy();
     const { stdout } = await execa("curl", ["-sSf", "--limit-rate", "10M", "-o", "/dev/null", "-w", "%{size_download}", link.href]);
     expect(stdout).toBe(String(bigBytes));
-    await vi.waitFor(() => expect(agent.events[1]).toMatchObject({ outcome: "complete", bytes: bigBytes }));
+    await soon(() => expect(agent.events[1]).toMatchObject({ outcome: "complete", bytes: bigBytes }));
   });
 });
 

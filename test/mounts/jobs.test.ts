@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rm, truncate, unlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { exportJWK, generateKeyPair } from "jose";
@@ -13,6 +13,7 @@ import type { OpenMounts, OpenRequest } from "../../agent/mounts/open-mount.ts";
 import { agentRoutes, linkUrl, openLinkSigner, signLink, type AgentRoute, type LinkSigner } from "../../shared/link.ts";
 import type { AgentEvent } from "../../shared/messages.ts";
 import { requireTools, temporaryFolder } from "../tools/environment.ts";
+import { soon } from "../tools/soon.ts";
 
 // Property: a job wins over a mount, and whoever is downloading meanwhile gets the backup's bytes or a
 // broken transfer, never a whole one with others.
@@ -138,8 +139,8 @@ describe("qemu-img commit into the base of an open disk", () => {
 
   it("breaks off a slow download that has most of its file already", async () => {
     await mounts.open(request("m1"));
-    const downloading = execa("curl", ["-sSf", "--limit-rate", "8M", "-o", join(folder, "target"), await link("download", "/disk/big")], { reject: false });
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    const downloading = execa("curl", ["-sSf", "--limit-rate", "8M", "-o", join(folder, "slow"), await link("download", "/disk/big")], { reject: false });
+    await soon(async () => expect((await stat(join(folder, "slow"))).size).toBeGreaterThan(0));
     await commit();
     const { exitCode } = await downloading;
     expect(exitCode).toBe(18);
@@ -165,18 +166,4 @@ it("a next incremental and readers leave the mount alone", async () => {
   expect(mount.ended.aborted).toBe(false);
   expect(lost).toEqual([]);
   await unlink(file("next.qcow2"));
-});
-
-it("opening takes no longer for it", async () => {
-  const tookMs: number[] = [];
-  for (let round = 0; round < 12; round += 1) {
-    const startedAt = performance.now();
-    await mounts.open(request("m1", "inc.qcow2"));
-    tookMs.push(performance.now() - startedAt);
-    await mounts.end("m1");
-  }
-  const median = tookMs.toSorted((a, b) => a - b)[6] ?? 0;
-  // The bar is the benchmark's, on a quiet machine; here only that nothing waits.
-  expect(median).toBeLessThan(1000);
-  if (process.env["PLUCK_TEST_LOGS"] !== undefined) process.stderr.write(`open p50 ${median.toFixed(1)} ms\n`);
 });
