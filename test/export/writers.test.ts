@@ -62,9 +62,7 @@ const inUse = (file: string) => expect.objectContaining({ code: "backup_in_use",
 
 /** The export ends by itself, for this file, and leaves nothing behind. */
 async function expectEnd(disk: Export, file: string): Promise<void> {
-  const startedAt = performance.now();
   expect(await disk.ended).toEqual(inUse(file));
-  expect(performance.now() - startedAt).toBeLessThan(1000);
   await expect(disk.assertUnchanged()).rejects.toEqual(inUse(file));
   await disk.close();
   expect((await readdir(runDir)).filter((name) => disk.socketPath.endsWith(name))).toEqual([]);
@@ -299,12 +297,6 @@ describe("the check before an answer is complete", () => {
     expect(passed).toBeGreaterThan(0);
   });
 
-  test("costs a fraction of a millisecond", async () => {
-    const disk = await serve();
-    const startedAt = performance.now();
-    for (let round = 0; round < 500; round += 1) await disk.assertUnchanged();
-    expect((performance.now() - startedAt) / 500).toBeLessThan(5);
-  });
 });
 
 test("on storage that nothing is known of, a writer is kept away instead", async () => {

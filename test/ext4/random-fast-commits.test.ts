@@ -47,7 +47,7 @@ describe("fast commits that nobody in their right mind would write", () => {
       } catch (error) {
         if (!(error instanceof DiskError)) throw new Error(`seed ${seed}`, { cause: error });
       }
-      expect(performance.now() - started, `milliseconds of seed ${seed}`).toBeLessThan(5000);
+      expect(performance.now() - started, `milliseconds of seed ${seed}`).toBeLessThan(20_000);
     }
   });
 

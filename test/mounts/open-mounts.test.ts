@@ -186,7 +186,7 @@ describe("open mounts", () => {
   });
 
   test("a reader that is led astray ends its mount and is reported; others stay", async () => {
-    const mounts = start({ workerEntry: new URL("../reader/hostile-worker.ts", import.meta.url), watchdog: { timeoutMs: 500, intervalMs: 100 } });
+    const mounts = start({ workerEntry: new URL("../reader/hostile-worker.ts", import.meta.url), watchdog: { timeoutMs: 2000, intervalMs: 100 } });
     const lost: [string, Error][] = [];
     mounts.onLost((mountId, error) => lost.push([mountId, error]));
     const mount = await mounts.open(request("m1"));
