@@ -17,3 +17,7 @@ export type AuditEvent = z.infer<typeof api.eventSchema>;
 export type EventList = z.infer<typeof api.eventListSchema>;
 export type CreateLink = z.infer<typeof api.createLinkSchema>;
 export type CreatedLink = z.infer<typeof api.createdLinkSchema>;
+export type VmList = z.infer<typeof api.vmListSchema>;
+export type Vm = VmList["vms"][number];
+export type ScanResult = z.infer<typeof api.scanResultSchema>;
+export type Resources = z.infer<typeof api.resourcesSchema>;
