@@ -15,7 +15,9 @@ import { problemResponse, toPluckError } from "./routes/problem-response.ts";
 import { repositoryRoutes } from "./routes/repositories.ts";
 import { restoreRoutes } from "./routes/restore.ts";
 import { createRouter, type AppEnv } from "./routes/router.ts";
+import { sessionRoutes } from "./routes/session.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { vmRoutes } from "./routes/vms.ts";
 import { authenticate } from "./services/access/authenticate.ts";
 import { contentSecurityPolicy, createWebRoutes } from "./web/routes.ts";
 import type { StaticFile } from "./web/static-files.ts";
@@ -59,10 +61,12 @@ export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): 
   app.get("/metrics", printMetrics);
   app.route("/api/v1", repositoryRoutes);
   app.route("/api/v1", agentRoutes);
+  app.route("/api/v1", vmRoutes);
   app.route("/api/v1", backupRoutes);
   app.route("/api/v1", restoreRoutes);
   app.route("/api/v1", eventRoutes);
   app.route("/api/v1", tokenRoutes);
+  app.route("/api/v1", sessionRoutes);
   let document: unknown;
   app.get("/openapi.json", (c) => c.json((document ??= createOpenApiDocument(app)) as object));
 

@@ -58,6 +58,8 @@ export const backupDiskSchema = z
     /** Virtual size, rounded up to whole GiB, as the catalog of the backup system has it. */
     size_gb: z.number().int(),
     size_bytes: z.number().int().nullable(),
+    /** What this point's own qcow2 file takes up, holes not counted; the files that it stands on are not in it. Null when unknown. */
+    stored_bytes: z.number().int().nullable(),
     qcow2_path: z.string().nullable(),
     status: z.string(),
     mountable: z.boolean(),
@@ -79,6 +81,18 @@ export const backupSchema = z
   })
   .openapi("Backup");
 export const backupListSchema = z.object({ backups: z.array(backupSchema), next: z.string().optional() }).openapi("BackupList");
+
+export const vmSchema = z
+  .object({
+    vm_name: z.string(),
+    repositories: z.array(z.object({ id: z.string(), name: z.string(), online: z.boolean() })),
+    /** All there are, failed ones included. */
+    restore_points: z.number().int(),
+    /** The newest, whatever its status; null when there is none. */
+    latest: z.object({ backup_id: z.string(), backup_type: z.string(), status: z.string(), completed_at: nullableTimestamp }).nullable(),
+  })
+  .openapi("Vm");
+export const vmListSchema = z.object({ vms: z.array(vmSchema), next: z.string().optional() }).openapi("VmList");
 
 export const registerBackupSchema = z
   .strictObject({
@@ -165,6 +179,25 @@ export const createLinkSchema = z
   .openapi("CreateLink");
 export const createdLinkSchema = z.object({ url: z.string(), expires_at: timestamp }).openapi("CreatedLink");
 
+export const maxArchiveItems = 10_000;
+export const createArchiveSchema = z
+  .strictObject({
+    format: z.enum(archiveFormats).default("zip"),
+    /** What the archive is called, without its ending; by default after the backup or the VM. */
+    name: z.string().min(1).max(200).optional(),
+    items: z.array(z.strictObject({ mount_id: idSchema, path: z.string() })).min(1).max(maxArchiveItems),
+  })
+  .openapi("CreateArchive");
+export const createdArchiveSchema = z
+  .object({
+    /** POST to it, as application/x-www-form-urlencoded, with `selection` as the only field. */
+    url: z.string(),
+    /** What was selected, to be sent as it is: the link holds its hash. */
+    selection: z.string(),
+    expires_at: timestamp,
+  })
+  .openapi("CreatedArchive");
+
 // What the agent serves behind a signed link
 
 export const entrySchema = z
@@ -191,6 +224,9 @@ export const listingSchema = z
   .openapi("Listing");
 export type Listing = z.infer<typeof listingSchema>;
 
+/** What `hash=` of file-info may be. */
+export const hashAlgorithms = ["sha256"] as const;
+
 export const fileInfoSchema = entrySchema
   .extend({
     mount_id: z.string(),
@@ -200,6 +236,8 @@ export const fileInfoSchema = entrySchema
     created_at: z.string().nullable(),
     /** Base64 of each value. */
     xattrs: z.record(z.string(), z.string()),
+    /** Of the file's bytes, hex; only when asked for with `hash=sha256`. Of a symlink, of the file that it leads to. */
+    sha256: z.string().optional(),
     device: z.object({ major: z.number().int(), minor: z.number().int() }).optional(),
     /** Of the guest's own tree: the volume of its /etc/fstab, and what became of each line. */
     guest: z
@@ -255,10 +293,13 @@ export const eventSchema = z
   .openapi("Event");
 export const eventListSchema = z.object({ events: z.array(eventSchema), next: z.string().optional() }).openapi("EventList");
 
+export const roles = ["admin", "operator"] as const;
+export const sessionSchema = z.object({ name: z.string(), role: z.enum(roles) }).openapi("Session");
+
 export const tokenSchema = z
-  .object({ id: z.string(), name: z.string(), role: z.enum(["admin", "operator"]), created_at: timestamp, last_used_at: nullableTimestamp, expires_at: nullableTimestamp })
+  .object({ id: z.string(), name: z.string(), role: z.enum(roles), created_at: timestamp, last_used_at: nullableTimestamp, expires_at: nullableTimestamp })
   .openapi("ApiToken");
 export const createTokenSchema = z
-  .strictObject({ name: z.string().min(1).max(255), role: z.enum(["admin", "operator"]).default("operator"), ttl_s: z.number().int().min(60).optional() })
+  .strictObject({ name: z.string().min(1).max(255), role: z.enum(roles).default("operator"), ttl_s: z.number().int().min(60).optional() })
   .openapi("CreateApiToken");
 export const createdTokenSchema = tokenSchema.extend({ token: z.string() }).openapi("CreatedApiToken");

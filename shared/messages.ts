@@ -118,6 +118,9 @@ const openDiskSchema = z.object({
   volumes: z.array(volumeSchema),
 });
 
+/** What the file itself takes up on the storage, holes not counted, its backing files neither. Absent from an agent of an earlier version. */
+const storedBytes = z.number().int().nonnegative().optional();
+
 export const commandResults = {
   mount: openDiskSchema,
   unlock_key: sealKeySchema,
@@ -126,7 +129,7 @@ export const commandResults = {
   check: z.object({
     files: z.array(
       z.discriminatedUnion("ok", [
-        z.object({ ok: z.literal(true), qcow2_path: z.string(), size_bytes: z.number().int().nonnegative(), chain: z.array(z.string()), modified_at: z.iso.datetime() }),
+        z.object({ ok: z.literal(true), qcow2_path: z.string(), size_bytes: z.number().int().nonnegative(), stored_bytes: storedBytes, chain: z.array(z.string()), modified_at: z.iso.datetime() }),
         z.object({ ok: z.literal(false), qcow2_path: z.string(), error: z.object({ code: z.string(), detail: z.string() }) }),
       ]),
     ),
@@ -139,6 +142,7 @@ export const commandResults = {
         disk_index: z.number().int().nonnegative(),
         qcow2_path: z.string(),
         size_bytes: z.number().int().nonnegative(),
+        stored_bytes: storedBytes,
         modified_at: z.iso.datetime(),
         /** Its chain from itself down to the base, relative to the root. */
         chain: z.array(z.string()),

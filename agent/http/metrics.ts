@@ -5,6 +5,8 @@ import type { OpenMounts } from "../mounts/open-mount.ts";
 export interface AgentMetrics {
   readonly registry: Registry;
   readonly bytesSent: Counter;
+  /** Read for the hashes of files. */
+  readonly hashedBytes: Counter;
   /** By operation and outcome ("complete", "client_gone", an error code). */
   readonly transfers: Counter<"operation" | "outcome">;
   readonly requests: Counter<"route" | "status">;
@@ -24,6 +26,7 @@ export function createAgentMetrics(mounts: OpenMounts): AgentMetrics {
   return {
     registry,
     bytesSent: new Counter({ name: "pluck_agent_sent_bytes_total", help: "Bytes of files and archives sent", registers }),
+    hashedBytes: new Counter({ name: "pluck_agent_hashed_bytes_total", help: "Bytes of files read for their hashes", registers }),
     transfers: new Counter({ name: "pluck_agent_transfers_total", help: "Transfers ended", labelNames: ["operation", "outcome"], registers }),
     requests: new Counter({ name: "pluck_agent_requests_total", help: "Requests answered", labelNames: ["route", "status"], registers }),
     nbdErrors: new Counter({ name: "pluck_agent_nbd_errors_total", help: "Requests and transfers that failed because the storage could not read", registers }),

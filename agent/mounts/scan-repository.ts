@@ -2,6 +2,7 @@ import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { toErrorBody } from "../../shared/errors.ts";
+import { toPlainPath } from "../../shared/repository-path.ts";
 import { type CommandResult, maxScanFiles } from "../../shared/messages.ts";
 import { inspectQcow2 } from "../export/inspect.ts";
 
@@ -21,15 +22,26 @@ export async function checkFiles(repositoryRoot: string, paths: readonly string[
 
 async function checkFile(repositoryRoot: string, qcow2_path: string): Promise<CheckedFile> {
   try {
-    const { virtualSizeBytes, chain } = await inspectQcow2({ repositoryRoot, path: qcow2_path });
+    const plain = toPlainPath(qcow2_path);
+    const { virtualSizeBytes, chain } = await inspectQcow2({ repositoryRoot, path: plain });
     // A catalog that was adopted may spell out the whole path.
-    const { mtime } = await stat(resolve(repositoryRoot, qcow2_path));
-    return { ok: true, qcow2_path, size_bytes: virtualSizeBytes, chain: [...chain], modified_at: mtime.toISOString() };
+    const { mtime, size, blocks } = await stat(resolve(repositoryRoot, plain));
+    return { ok: true, qcow2_path, size_bytes: virtualSizeBytes, stored_bytes: storedBytes(size, blocks), chain: [...chain], modified_at: mtime.toISOString() };
   } catch (error) {
     const { code, detail } = toErrorBody(error);
     return { ok: false, qcow2_path, error: { code, detail } };
   }
 }
+
+/**
+ * What a file occupies: its blocks, for holes take up nothing and compressed ones less than they hold,
+ * but no more than its length, for a filesystem may have set blocks aside beyond the end.
+ */
+function storedBytes(lengthBytes: number, blocks: number): number {
+  return Math.min(lengthBytes, blocks * statBlockBytes);
+}
+/** st_blocks counts in these, whatever the filesystem's own block size. */
+const statBlockBytes = 512;
 
 /**
  * Finds the backups laid out as `<vm>/disk-<n>/<file>.qcow2`, in the order of their names. Symlinks are
@@ -67,7 +79,8 @@ async function scanFile(repositoryRoot: string, file: Pick<ScannedFile, "vm_name
   const modified_at = (facts?.mtime ?? new Date(0)).toISOString();
   const checked = await checkFile(repositoryRoot, file.qcow2_path);
   if (!checked.ok) return { ...file, size_bytes: 0, modified_at, chain: [], error: checked.error };
-  return { ...file, size_bytes: checked.size_bytes, modified_at, chain: checked.chain, error: null };
+  const stored = checked.stored_bytes === undefined ? {} : { stored_bytes: checked.stored_bytes };
+  return { ...file, size_bytes: checked.size_bytes, ...stored, modified_at, chain: checked.chain, error: null };
 }
 
 function folderNames(entries: readonly Dirent[]): string[] {

@@ -45,6 +45,8 @@ export const backupDisks = mysqlTable("backup_disks", {
   /** Virtual size in whole GiB, rounded up. */
   sizeGb: bigint("size_gb", { mode: "number" }).notNull(),
   sizeBytes: bigint("size_bytes", { mode: "number" }),
+  /** What its qcow2 file itself takes up; null where no agent said so yet. */
+  storedBytes: bigint("stored_bytes", { mode: "number" }),
   /** Relative to the repository's root; an adopted catalog has absolute ones. */
   qcow2Path: varchar("qcow2_path", { length: 4096 }),
   diskChangeId: varchar("disk_change_id", { length: 255 }),

@@ -6,6 +6,7 @@ import {
   createdLinkSchema,
   createLinkSchema,
   defaultListingLimit,
+  hashAlgorithms,
   idSchema,
   maxListingLimit,
   mountListSchema,
@@ -18,6 +19,7 @@ import { PluckError } from "../../shared/errors.ts";
 import { pathFromQuery } from "../../shared/guest-path.ts";
 import { type AgentRoute, archiveFormats, type LinkOperation } from "../../shared/link.ts";
 import { endMount } from "../services/mounts/end-mount.ts";
+import { extendMount } from "../services/mounts/extend-mount.ts";
 import { getMount, listMounts } from "../services/mounts/get-mount.ts";
 import { issueLink, type LinkRequest } from "../services/mounts/issue-link.ts";
 import { mountDisk } from "../services/mounts/mount-disk.ts";
@@ -103,6 +105,17 @@ const endRoute = createRoute({
   responses: { 204: { description: "It has ended, or will" }, ...problems() },
 });
 
+const extendRoute = createRoute({
+  method: "post",
+  path: "/restore/{mount_id}/extend",
+  tags,
+  security: bearer,
+  summary: "Begin the lease of a mount anew",
+  description: "As every access does: `expires_at` is then a whole idle time away.",
+  request: { params: mountParam },
+  responses: { 200: json(mountSchema, "The mount with its new `expires_at`"), ...problems("mount_not_found") },
+});
+
 const unlockRoute = createRoute({
   method: "post",
   path: "/restore/{mount_id}/unlock",
@@ -150,7 +163,8 @@ const fileInfoRoute = createRoute({
   tags,
   security: bearer,
   summary: "All there is to know about one file or folder",
-  request: { params: mountParam, query: z.object({ path: pathQuery }) },
+  description: "With `hash=sha256` the answer has the SHA-256 of the file's bytes, which the agent reads for it: of a large file that takes its time. A symlink to a file then has the hash of its target.",
+  request: { params: mountParam, query: z.object({ path: pathQuery, hash: z.enum(hashAlgorithms).optional() }) },
   responses: { 307: redirect, ...problems("mount_not_found", "agent_offline", "agent_timeout") },
 });
 
@@ -206,6 +220,7 @@ export const restoreRoutes = createRouter()
     await endMount({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, reason: "requested" } });
     return c.body(null, 204);
   })
+  .openapi(extendRoute, async (c) => c.json(await extendMount({ ctx: c.var.ctx, input: c.req.valid("param").mount_id }), 200))
   .openapi(unlockRoute, async (c) => {
     const { volume, passphrase, key } = c.req.valid("json");
     if ((passphrase === undefined) === (key === undefined)) throw new PluckError("invalid_request", "passphrase: give either this or key.");
@@ -220,7 +235,10 @@ export const restoreRoutes = createRouter()
     const { recursive, limit, cursor } = c.req.valid("query");
     return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "files", path: pathOf(c) ?? "/", parameters: { recursive, limit: limit?.toString(), cursor } });
   })
-  .openapi(fileInfoRoute, async (c) => await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/" }))
+  .openapi(fileInfoRoute, async (c) => {
+    const { hash } = c.req.valid("query");
+    return await redirectTo(c, { mountId: c.req.valid("param").mount_id, route: "file-info", path: pathOf(c) ?? "/", parameters: { hash } });
+  })
   .openapi(downloadRoute, async (c) => {
     const { on_error, raw } = c.req.valid("query");
     const input = { mountId: c.req.valid("param").mount_id, route: "download", path: requiredPathOf(c), raw: raw === "true" || raw === "1", parameters: { on_error } } as const;

@@ -15,7 +15,7 @@ export type ScannedFile = CommandResult<"scan">["files"][number];
 /** An agent of one repository that knows the files it is told. */
 export class StandInAgent {
   readonly calls: { agentId: string; op: string; body: unknown }[] = [];
-  readonly files = new Map<string, { sizeBytes?: number; chain?: string[]; modifiedAt?: string; error?: { code: string; detail: string } }>();
+  readonly files = new Map<string, { sizeBytes?: number; storedBytes?: number; chain?: string[]; modifiedAt?: string; error?: { code: string; detail: string } }>();
   scanned: ScannedFile[] = [];
   online = true;
 
@@ -23,7 +23,7 @@ export class StandInAgent {
     const file = this.files.get(path);
     if (file === undefined) return { ok: false, qcow2_path: path, error: { code: "qcow2_missing", detail: "There is no such file." } };
     if (file.error !== undefined) return { ok: false, qcow2_path: path, error: file.error };
-    return { ok: true, qcow2_path: path, size_bytes: file.sizeBytes ?? 1024 ** 3, chain: file.chain ?? [path], modified_at: file.modifiedAt ?? "2026-01-02T03:04:05.000Z" };
+    return { ok: true, qcow2_path: path, size_bytes: file.sizeBytes ?? 1024 ** 3, ...(file.storedBytes === undefined ? {} : { stored_bytes: file.storedBytes }), chain: file.chain ?? [path], modified_at: file.modifiedAt ?? "2026-01-02T03:04:05.000Z" };
   }
 
   get fleet(): Context["fleet"] {

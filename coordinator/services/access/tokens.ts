@@ -1,9 +1,10 @@
-import { desc, eq } from "drizzle-orm";
+import { desc } from "drizzle-orm";
 import { nanoid } from "nanoid";
 import type { z } from "zod";
 import type { createdTokenSchema, createTokenSchema, tokenSchema } from "../../../shared/api.ts";
 import { PluckError } from "../../../shared/errors.ts";
 import type { Call } from "../../context.ts";
+import { exactly } from "../../database/exactly.ts";
 import { apiTokens } from "../../database/schema.ts";
 import { recordEvent } from "../events/record-event.ts";
 import { requireRole } from "./authenticate.ts";
@@ -38,7 +39,7 @@ export async function listTokens({ ctx }: Call): Promise<Token[]> {
 /** Takes effect with the next request; idempotent. */
 export async function revokeToken({ ctx, input: id }: Call<string>): Promise<void> {
   requireRole(ctx.actor, "admin");
-  const [result] = await ctx.db.delete(apiTokens).where(eq(apiTokens.id, id));
+  const [result] = await ctx.db.delete(apiTokens).where(exactly(apiTokens.id, id));
   if (result.affectedRows > 0) await recordEvent({ ctx, input: { type: "token_revoked", outcome: id } });
 }
 

@@ -14,6 +14,8 @@ export interface NewDisk {
   readonly vmwareDiskKey: number | null;
   /** Null when its file can't be read now: the disk is on record as failed, with why. */
   readonly sizeBytes: number | null;
+  /** What the file itself takes up; null when unknown. */
+  readonly storedBytes: number | null;
   readonly error: string | null;
 }
 
@@ -142,6 +144,7 @@ async function insertDisk(db: Queries, contextId: string, backupId: string, disk
     ...(disk.vmwareDiskKey === null ? {} : { vmware_disk_key: disk.vmwareDiskKey }),
     size_gb: state.sizeGb,
     size_bytes: state.sizeBytes,
+    stored_bytes: state.storedBytes,
     qcow2_path: disk.qcow2Path,
     status: state.status,
     error_message: state.errorMessage,
@@ -153,6 +156,7 @@ async function insertDisk(db: Queries, contextId: string, backupId: string, disk
 function stateOf(disk: NewDisk, completedAt: Date) {
   return {
     sizeBytes: disk.sizeBytes,
+    storedBytes: disk.storedBytes,
     sizeGb: Math.ceil((disk.sizeBytes ?? 0) / bytesPerGib),
     status: disk.error === null ? "completed" : "failed",
     errorMessage: disk.error?.slice(0, 4000) ?? null,

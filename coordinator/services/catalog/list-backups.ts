@@ -1,8 +1,9 @@
-import { and, eq, sql, type SQL } from "drizzle-orm";
+import { and, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import type { backupListSchema } from "../../../shared/api.ts";
 import { PluckError } from "../../../shared/errors.ts";
 import type { Call } from "../../context.ts";
+import { exactly } from "../../database/exactly.ts";
 import { backupJobs, vmBackupContexts } from "../../database/schema.ts";
 import { selectBackups, takenAt } from "./select-backups.ts";
 
@@ -17,8 +18,8 @@ export interface BackupFilter {
 /** Restore points, newest first. A page stays right while others come and go: the cursor names a place, not a count. */
 export async function listBackups({ ctx, input }: Call<BackupFilter>): Promise<z.infer<typeof backupListSchema>> {
   const conditions: (SQL | undefined)[] = [
-    input.vmName === undefined ? undefined : eq(backupJobs.vmName, input.vmName),
-    input.repositoryId === undefined ? undefined : eq(vmBackupContexts.repositoryId, input.repositoryId),
+    input.vmName === undefined ? undefined : exactly(backupJobs.vmName, input.vmName),
+    input.repositoryId === undefined ? undefined : exactly(vmBackupContexts.repositoryId, input.repositoryId),
     input.cursor === undefined ? undefined : after(input.cursor),
   ];
   const found = await selectBackups(ctx.db, and(...conditions), input.limit + 1);

@@ -2,6 +2,7 @@ import { and, eq, inArray } from "drizzle-orm";
 import type { z } from "zod";
 import type { backupSchema, registerBackupSchema } from "../../../shared/api.ts";
 import { isErrorCode, PluckError } from "../../../shared/errors.ts";
+import { toPlainPath } from "../../../shared/repository-path.ts";
 import type { CommandResult } from "../../../shared/messages.ts";
 import type { Call } from "../../context.ts";
 import { backupDisks, backupJobs, vmBackupContexts } from "../../database/schema.ts";
@@ -21,7 +22,8 @@ const checkTimeoutMs = 60_000;
  * with what is there (`created: false`).
  * @throws PluckError repository_not_found, agent_offline, backup_exists, or what is wrong with a file
  */
-export async function registerBackup({ ctx, input }: Call<Registration>): Promise<{ backup: Backup; created: boolean }> {
+export async function registerBackup({ ctx, input: given }: Call<Registration>): Promise<{ backup: Backup; created: boolean }> {
+  const input = withPlainPaths(given);
   assertSensible(input);
   await requireRepository({ ctx, input: input.repository_id });
   const backupId = input.backup_id ?? (await findByFiles({ ctx, input })) ?? defaultBackupId(input);
@@ -45,6 +47,7 @@ export async function registerBackup({ ctx, input }: Call<Registration>): Promis
       qcow2Path: disk.qcow2_path,
       vmwareDiskKey: disk.vmware_disk_key ?? null,
       sizeBytes: file.size_bytes,
+      storedBytes: file.stored_bytes ?? null,
       error: null,
     })),
   });
@@ -59,6 +62,11 @@ export function defaultBackupId(input: Pick<Registration, "vm_name" | "repositor
   return `backup-${slug(input.vm_name, 40)}-${shortHash([input.repository_id, ...paths].join("\0"))}`;
 }
 
+/** One spelling a file, so that none is registered twice. */
+function withPlainPaths(input: Registration): Registration {
+  return { ...input, disks: input.disks.map((disk) => ({ ...disk, qcow2_path: toPlainPath(disk.qcow2_path) })) };
+}
+
 function assertSensible(input: Registration): void {
   if (!isPlainText(input.vm_name) || input.vm_name !== input.vm_name.trim()) {
     throw new PluckError("invalid_request", "vm_name: must be printable text without blanks around it.");
@@ -69,6 +77,7 @@ function assertSensible(input: Registration): void {
     const field = `disks.${String(position)}`;
     if (indexes.has(index)) throw new PluckError("invalid_request", `${field}.disk_index: disk ${String(index)} is listed twice.`);
     if (paths.has(path)) throw new PluckError("invalid_request", `${field}.qcow2_path: ${JSON.stringify(path)} is listed twice.`);
+    if (path === "" || path === "/") throw new PluckError("invalid_request", `${field}.qcow2_path: must name a file.`);
     if (!isPlainText(path)) throw new PluckError("invalid_request", `${field}.qcow2_path: must be text without control characters.`);
     indexes.add(index);
     paths.add(path);

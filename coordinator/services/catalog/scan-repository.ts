@@ -1,6 +1,7 @@
 import { eq } from "drizzle-orm";
 import type { z } from "zod";
 import { maxDiskIndex, type scanResultSchema } from "../../../shared/api.ts";
+import { toPlainPath } from "../../../shared/repository-path.ts";
 import type { Call, Context } from "../../context.ts";
 import { backupDisks, vmBackupContexts } from "../../database/schema.ts";
 import { recordEvent } from "../events/record-event.ts";
@@ -53,6 +54,7 @@ async function settle(ctx: Context, repositoryId: string, point: FoundRestorePoi
   if (backupId !== undefined) {
     // A disk that came later joins its backup; one that has become readable is mended.
     for (const entry of found) {
+      await noteStoredBytes(ctx, entry.known, entry.file);
       const isMended = entry.known?.status === "failed" && entry.file.error === null;
       if ((entry.known === undefined && ids.size === 1) || isMended) await putDisk(ctx, entry.known?.backupId ?? backupId, toNewDisk(entry.file), point.completedAt);
     }
@@ -71,12 +73,19 @@ async function settle(ctx: Context, repositoryId: string, point: FoundRestorePoi
   return created ? id : "known";
 }
 
+/** What a file takes up is not on record for what an adopted catalog or an earlier version registered. */
+async function noteStoredBytes(ctx: Pick<Context, "db">, known: KnownFile | undefined, { error, stored_bytes: storedBytes }: ScannedFile): Promise<void> {
+  if (known === undefined || known.status !== "completed" || error !== null || storedBytes === undefined || known.storedBytes === storedBytes) return;
+  await ctx.db.update(backupDisks).set({ storedBytes }).where(eq(backupDisks.id, known.diskId));
+}
+
 function toNewDisk(file: ScannedFile): NewDisk {
   return {
     diskIndex: file.disk_index,
     qcow2Path: file.qcow2_path,
     vmwareDiskKey: null,
     sizeBytes: file.error === null ? file.size_bytes : null,
+    storedBytes: file.error === null ? (file.stored_bytes ?? null) : null,
     error: file.error === null ? null : `${file.error.code}: ${file.error.detail}`,
   };
 }
@@ -90,7 +99,9 @@ function unusable(file: ScannedFile): string | undefined {
 }
 
 interface KnownFile {
+  readonly diskId: number;
   readonly backupId: string;
+  readonly storedBytes: number | null;
   readonly status: string | null;
 }
 
@@ -101,17 +112,18 @@ interface KnownFiles {
 /** By path relative to the root; an adopted catalog has absolute paths, which end in the relative one. */
 async function readKnownFiles(ctx: Pick<Context, "db">, repositoryId: string): Promise<KnownFiles> {
   const rows = await ctx.db
-    .select({ backupId: backupDisks.backupJobId, path: backupDisks.qcow2Path, status: backupDisks.status })
+    .select({ diskId: backupDisks.id, backupId: backupDisks.backupJobId, path: backupDisks.qcow2Path, status: backupDisks.status, storedBytes: backupDisks.storedBytes })
     .from(backupDisks)
     .innerJoin(vmBackupContexts, eq(vmBackupContexts.contextId, backupDisks.vmBackupContextId))
     .where(eq(vmBackupContexts.repositoryId, repositoryId));
   const byPath = new Map<string, KnownFile>();
   const byTail = new Map<string, KnownFile>();
-  for (const { backupId, path, status } of rows) {
-    if (path === null) continue;
-    byPath.set(path, { backupId, status });
+  for (const { path: given, ...file } of rows) {
+    if (given === null) continue;
+    const path = toPlainPath(given);
+    byPath.set(path, file);
     // `<vm>/disk-<n>/<file>.qcow2` is what a scan finds.
-    if (path.startsWith("/")) byTail.set(path.split("/").slice(-3).join("/"), { backupId, status });
+    if (path.startsWith("/")) byTail.set(path.split("/").slice(-3).join("/"), file);
   }
   return { find: (path) => byPath.get(path) ?? byTail.get(path) };
 }

@@ -1,8 +1,9 @@
-import { and, desc, eq, gte, lt, type SQL } from "drizzle-orm";
+import { and, desc, gte, lt, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import type { eventListSchema } from "../../../shared/api.ts";
 import { PluckError } from "../../../shared/errors.ts";
 import type { Call } from "../../context.ts";
+import { exactly } from "../../database/exactly.ts";
 import { restoreEvents } from "../../database/schema.ts";
 
 export interface EventFilter {
@@ -20,10 +21,10 @@ export interface EventFilter {
 /** The audit trail, newest first. */
 export async function listEvents({ ctx, input }: Call<EventFilter>): Promise<z.infer<typeof eventListSchema>> {
   const conditions: (SQL | undefined)[] = [
-    input.type === undefined ? undefined : eq(restoreEvents.type, input.type),
-    input.backupId === undefined ? undefined : eq(restoreEvents.backupId, input.backupId),
-    input.mountId === undefined ? undefined : eq(restoreEvents.mountId, input.mountId),
-    input.actor === undefined ? undefined : eq(restoreEvents.actor, input.actor),
+    input.type === undefined ? undefined : exactly(restoreEvents.type, input.type),
+    input.backupId === undefined ? undefined : exactly(restoreEvents.backupId, input.backupId),
+    input.mountId === undefined ? undefined : exactly(restoreEvents.mountId, input.mountId),
+    input.actor === undefined ? undefined : exactly(restoreEvents.actor, input.actor),
     input.since === undefined ? undefined : gte(restoreEvents.at, input.since),
     input.until === undefined ? undefined : lt(restoreEvents.at, input.until),
     input.cursor === undefined ? undefined : lt(restoreEvents.id, parseCursor(input.cursor)),

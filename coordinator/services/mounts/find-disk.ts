@@ -17,15 +17,17 @@ export interface MountableDisk {
  */
 export async function findDisk({ ctx, input }: Call<{ backupId: string; diskIndex: number }>): Promise<MountableDisk> {
   const { backupId, diskIndex } = input;
-  const disks = await ctx.db
-    .select({ id: backupDisks.id, diskIndex: backupDisks.diskIndex, status: backupDisks.status, qcow2Path: backupDisks.qcow2Path, repositoryId: vmBackupContexts.repositoryId })
+  const found = await ctx.db
+    .select({ id: backupDisks.id, backupId: backupDisks.backupJobId, diskIndex: backupDisks.diskIndex, status: backupDisks.status, qcow2Path: backupDisks.qcow2Path, repositoryId: vmBackupContexts.repositoryId })
     .from(backupDisks)
     .innerJoin(vmBackupContexts, eq(vmBackupContexts.contextId, backupDisks.vmBackupContextId))
     .where(eq(backupDisks.backupJobId, backupId))
     .orderBy(backupDisks.diskIndex);
+  // SQL compares without regard to trailing blanks, and an adopted catalog without regard to case; we don't.
+  const disks = found.filter((candidate) => candidate.backupId === backupId);
   if (disks.length === 0) {
-    const [job] = await ctx.db.select({ id: backupJobs.id }).from(backupJobs).where(eq(backupJobs.id, backupId)).limit(1);
-    if (job === undefined) throw new PluckError("backup_not_found", `There is no backup ${JSON.stringify(backupId)}.`);
+    const jobs = await ctx.db.select({ id: backupJobs.id }).from(backupJobs).where(eq(backupJobs.id, backupId));
+    if (!jobs.some(({ id }) => id === backupId)) throw new PluckError("backup_not_found", `There is no backup ${JSON.stringify(backupId)}.`);
   }
   const disk = disks.find((candidate) => candidate.diskIndex === diskIndex);
   if (disk === undefined) {

@@ -20,6 +20,17 @@ export async function listMounts({ ctx }: Call): Promise<Mount[]> {
 }
 
 /**
+ * The mount, open or being opened.
+ * @throws PluckError mount_not_found
+ */
+export async function getLiveMount({ ctx, input: mountId }: Call<string>): Promise<MountRecord> {
+  const record = await findMount(ctx.db, mountId);
+  if (record === undefined || record.row.status === "unmounting") throw notFound(mountId);
+  if (record.row.status === "failed") throw failed(record);
+  return record;
+}
+
+/**
  * The mount, open: one that is just being opened (anew) is waited for.
  * @throws PluckError mount_not_found, agent_offline, or why it could not be opened
  */
@@ -34,12 +45,16 @@ export async function getOpenMount({ ctx, input: mountId }: Call<string>): Promi
   if (found === null || found === undefined) throw notFound(mountId);
   const { row, agent } = found;
   if (row.status === "unmounting") throw notFound(mountId);
-  if (row.status === "failed") throw new PluckError("mount_not_found", `Mount ${mountId} is not open: ${row.errorDetail ?? "it failed"} Mount the disk again.`);
+  if (row.status === "failed") throw failed(found);
   if (!ctx.fleet.isOnline(row.agentId) || agent.publicUrl === null) {
     throw new PluckError("agent_offline", `Agent ${row.agentId}, which holds mount ${mountId}, is offline.`, { retryAfterS: 5 });
   }
   if (row.status === "mounting") throw new PluckError("agent_timeout", `Mount ${mountId} is still being opened.`, { retryAfterS: 5 });
   return { ...found, agent: { ...agent, publicUrl: agent.publicUrl } };
+}
+
+function failed({ row }: MountRecord): PluckError {
+  return new PluckError("mount_not_found", `Mount ${row.id} is not open: ${row.errorDetail ?? "it failed"} Mount the disk again.`);
 }
 
 function notFound(mountId: string): PluckError {

@@ -3,7 +3,7 @@ import type { Context } from "../../context.ts";
 import { restoreEvents } from "../../database/schema.ts";
 
 export interface NewEvent {
-  readonly type: "mount" | "remount" | "unmount" | "link_issued" | "unlocked";
+  readonly type: "mount" | "remount" | "unmount" | "link_issued" | "extended" | "unlocked";
   readonly backupId?: string;
   readonly diskIndex?: number;
   readonly mountId: string;
