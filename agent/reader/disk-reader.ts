@@ -26,6 +26,9 @@ export interface DiskReader {
   /** One page of a folder, directories first, then by name (bytes). "/" lists the volumes, then the guests' own trees. */
   list(request: ListRequest): Promise<ListPage>;
 
+  /** The same page with its entries as the REST API shows them: written by the reader, so that 10,000 entries cross as one buffer. */
+  listJson(request: ListRequest): Promise<JsonPage>;
+
   /** One entry itself: a symlink is not followed. */
   info(request: PathRequest): Promise<NodeInfo>;
 
@@ -107,6 +110,14 @@ export interface ListPage {
   /** The folder's own path after symlinks. */
   readonly path: readonly ByteString[];
   readonly nodes: readonly ListedNode[];
+  readonly next?: string;
+}
+
+export interface JsonPage {
+  /** The folder's own path after symlinks. */
+  readonly path: readonly ByteString[];
+  /** UTF-8 of a JSON array of entries (entrySchema in shared/api.ts), alone in its buffer. */
+  readonly entries: Uint8Array;
   readonly next?: string;
 }
 

@@ -9,11 +9,12 @@ import { formatGuestPath } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { ChunkPool } from "./chunk-pool.ts";
 import { type ContentRange, contentStream, readContent } from "./content.ts";
-import type { DiskReader, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, JsonPage, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { EncryptedVolumes, type LockedVolume } from "./encrypted-volumes.ts";
 import { FolderCache } from "./folder.ts";
 import { openGuestVolumes } from "./guest-volumes.ts";
-import { listFolder } from "./listing.ts";
+import { listFolder, listFolderAsJson } from "./listing.ts";
+import { type MadePage, PagesAhead } from "./pages-ahead.ts";
 import { modifiedAt, ownXattrs, toListedNode, volumeNode } from "./node.ts";
 import { openFileSystem } from "./open-file-system.ts";
 import { type OpenVolume, openVolume } from "./open-volume.ts";
@@ -140,6 +141,7 @@ class LocalDisk implements OpenDisk {
   /** The guests' own trees, put together when first asked for, of these volumes. */
   #guests: { readonly of: readonly OpenVolume[]; readonly volumes: Promise<readonly OpenVolume[]> } | undefined;
   readonly #folders = new FolderCache();
+  readonly #pages = new PagesAhead((request) => this.#listJson(request));
   readonly #budget = new ReadBudget();
   readonly #closed = new AbortController();
 
@@ -160,6 +162,7 @@ class LocalDisk implements OpenDisk {
       const isLocked = this.#open.some((one) => one.summary.name === request.volume && !one.readable && one.locked !== undefined);
       if (!isLocked && this.#unlocked.has(request.volume)) return;
       this.#open = await this.#unlock(this.#open, request);
+      this.#pages.clear();
       this.#unlocked.add(request.volume);
       this.volumes = this.#open.map((volume) => volume.summary);
     };
@@ -170,6 +173,18 @@ class LocalDisk implements OpenDisk {
 
   async list(request: ListRequest): Promise<ListPage> {
     return this.#reading("listing", async () => listFolder(await this.#volumesFor(request), this.#folders, request));
+  }
+
+  async listJson(request: ListRequest): Promise<JsonPage> {
+    this.#closed.signal.throwIfAborted();
+    const { isSound: _, ...page } = (await this.#pages.take(request)) ?? (await this.#listJson(request));
+    // A recursive listing would have to find its place anew, which costs as much as the page.
+    if (!request.recursive) this.#pages.prepare(request, page);
+    return page;
+  }
+
+  async #listJson(request: ListRequest): Promise<MadePage> {
+    return this.#reading("listing", async () => listFolderAsJson(await this.#volumesFor(request), this.#folders, request));
   }
 
   async info(request: PathRequest): Promise<NodeInfo> {
@@ -259,6 +274,7 @@ class LocalDisk implements OpenDisk {
 
   async close(): Promise<void> {
     this.#closed.abort(new PluckError("mount_not_found", "The disk was closed."));
+    this.#pages.clear();
   }
 
   async #reading<T>(what: string, work: () => Promise<T>): Promise<T> {

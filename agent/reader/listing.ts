@@ -4,8 +4,10 @@ import type { Attributes, DirectoryEntry } from "../filesystems/filesystem.ts";
 import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath } from "../../shared/guest-path.ts";
 import { findPosition, formatCursor, parseCursor, positionOf } from "./cursor.ts";
-import type { ListedNode, ListPage, ListRequest } from "./disk-reader.ts";
+import type { JsonPage, ListedNode, ListPage, ListRequest } from "./disk-reader.ts";
+import { EntryEncoder } from "./entry-encoder.ts";
 import { type Folder, type FolderCache, folderKey } from "./folder.ts";
+import type { MadePage } from "./pages-ahead.ts";
 import { statMany, toListedNode, volumeNode } from "./node.ts";
 import type { OpenVolume, ReadableVolume } from "./open-volume.ts";
 import { toNodeError } from "./reader-error.ts";
@@ -25,6 +27,54 @@ export interface PlannedEntry {
 }
 
 export async function listFolder(volumes: readonly OpenVolume[], folders: FolderCache, request: ListRequest): Promise<ListPage> {
+  const found = await findPage(volumes, folders, request);
+  if (!("entries" in found)) return found;
+  const { place, entries, next } = found;
+  const planned = entries.map((entry) => ({ volume: place.volume, path: [...place.path, entry.name], entry }));
+  return { path: place.path, nodes: await describeEntries(planned), ...next };
+}
+
+/** The same with its entries written as JSON. */
+export async function listFolderAsJson(volumes: readonly OpenVolume[], folders: FolderCache, request: ListRequest): Promise<MadePage> {
+  const found = await findPage(volumes, folders, request);
+  if (!("entries" in found)) return { ...toJsonPage(found), isSound: false };
+  const { place, entries, next } = found;
+  const attributes = await statEntries(entries, place.volume.fileSystem);
+  const odd = entries.flatMap((entry, index) => {
+    const its = attributes[index] ?? noAttributes;
+    return isPlain(entry, its) ? [] : [{ index, its, planned: { volume: place.volume, path: [...place.path, entry.name], entry } }];
+  });
+  const nodes = await describeFound(odd.map(({ planned }) => planned), odd.map(({ its }) => its));
+  const oddNodes = new Map(odd.map(({ index }, position) => [index, nodes[position]]));
+  const encoder = new EntryEncoder(place.path);
+  for (const [index, { name }] of entries.entries()) {
+    const node = oddNodes.get(index);
+    const its = attributes[index];
+    if (node !== undefined) encoder.addNode(node);
+    else if (its !== undefined && !(its instanceof DiskError)) encoder.addPlain(name, its);
+  }
+  return { path: place.path, entries: encoder.finish(), ...next, isSound: nodes.every((node) => node.error?.code !== "io_error") };
+}
+
+/** Nothing to show but its name and attributes. */
+function isPlain(entry: DirectoryEntry<unknown>, its: Attributes | DiskError): boolean {
+  return entry.error === undefined && !(its instanceof DiskError) && its.contentError === undefined && its.type !== "symlink";
+}
+
+export function toJsonPage({ path, nodes, next }: ListPage): JsonPage {
+  const encoder = new EntryEncoder(path);
+  for (const node of nodes) encoder.addNode(node);
+  return { path, entries: encoder.finish(), ...(next === undefined ? {} : { next }) };
+}
+
+/** The entries of one folder's page before their attributes are read; a page of anything else is whole already. */
+interface FoundPage {
+  readonly place: NodePlace;
+  readonly entries: readonly DirectoryEntry<unknown>[];
+  readonly next: { readonly next?: string };
+}
+
+async function findPage(volumes: readonly OpenVolume[], folders: FolderCache, request: ListRequest): Promise<FoundPage | ListPage> {
   const place = await resolvePath(volumes, request, true);
   if (place.kind === "unreadable") throw new PluckError(place.volume.error.code, place.volume.error.detail);
   if (request.recursive) return listRecursively(volumes, folders, place, request);
@@ -38,10 +88,8 @@ export async function listFolder(volumes: readonly OpenVolume[], folders: Folder
     start = exact ? index + 1 : index;
   }
   const end = Math.min(start + request.limit, folder.entries.length);
-  const planned = folder.entries.slice(start, end).map((entry) => ({ volume: place.volume, path: [...place.path, entry.name], entry }));
-  const nodes = await describeEntries(planned);
-  if (end >= folder.entries.length || end === start) return { path: place.path, nodes };
-  return { path: place.path, nodes, next: formatCursor([positionOf(folder, end - 1)]) };
+  const isLast = end >= folder.entries.length || end === start;
+  return { place, entries: folder.entries.slice(start, end), next: isLast ? {} : { next: formatCursor([positionOf(folder, end - 1)]) } };
 }
 
 /** @throws PluckError not_a_directory, or what is wrong with the folder */
@@ -114,8 +162,11 @@ async function describeVisits(visits: readonly Visit[]): Promise<ListedNode[]> {
 async function describeEntries(planned: readonly PlannedEntry[]): Promise<ListedNode[]> {
   const [first] = planned;
   if (first === undefined) return [];
-  const { fileSystem } = first.volume;
-  const found = await statEntries(planned.map(({ entry }) => entry), fileSystem);
+  return describeFound(planned, await statEntries(planned.map(({ entry }) => entry), first.volume.fileSystem));
+}
+
+/** @param found attributes of each, in order */
+async function describeFound(planned: readonly PlannedEntry[], found: readonly (Attributes | DiskError)[]): Promise<ListedNode[]> {
   const nodes = planned.map(({ path, entry, folderError }, index) =>
     toListedNode(path, found[index] ?? noAttributes, entry.type ?? "other", entry.error ?? folderError),
   );
@@ -124,10 +175,11 @@ async function describeEntries(planned: readonly PlannedEntry[]): Promise<Listed
   const readTargets = async () => {
     for (let link = links[next++]; link !== undefined; link = links[next++]) {
       const node = nodes[link];
-      const entry = planned[link]?.entry;
-      if (node === undefined || entry === undefined) continue;
+      const from = planned[link];
+      if (node === undefined || from === undefined) continue;
+      const { volume, entry } = from;
       try {
-        nodes[link] = { ...node, symlinkTarget: await fileSystem.readLink(entry.node) };
+        nodes[link] = { ...node, symlinkTarget: await volume.fileSystem.readLink(entry.node) };
       } catch (error) {
         nodes[link] = { ...node, error: node.error ?? toNodeError(error, "symlink target") };
       }

@@ -12,7 +12,7 @@ import type { PackedGroup } from "./pack-walk.ts";
  */
 export type ToWorker =
   | { readonly kind: "open"; readonly id: number; readonly request: OpenDiskRequest }
-  | { readonly kind: "call"; readonly id: number; readonly method: "list"; readonly request: ListRequest }
+  | { readonly kind: "call"; readonly id: number; readonly method: "list" | "listJson"; readonly request: ListRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "info" | "resolve"; readonly request: PathRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "unlock"; readonly request: UnlockRequest }
   | { readonly kind: "read"; readonly id: number; readonly request: PathRequest & { readonly offset: number; readonly length: number } }

@@ -2,6 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import { PluckError, toErrorBody } from "../../shared/errors.ts";
 import { ChunkPool } from "./chunk-pool.ts";
 import type { OpenDisk } from "./disk.ts";
+import type { JsonPage } from "./disk-reader.ts";
 import { packGroup } from "./pack-walk.ts";
 import type { FromWorker, OpenDiskRequest, OpenedDisk, SiblingSocket, ToWorker } from "./protocol.ts";
 import { readCreditBytes, streamCreditBytes } from "./protocol.ts";
@@ -57,6 +58,7 @@ class DiskServer {
         return void this.#answer(message.id, async () => {
           const disk = this.#opened();
           if (message.method === "list") return disk.list(message.request);
+          if (message.method === "listJson") return disk.listJson(message.request);
           if (message.method === "unlock") {
             await disk.unlock(message.request).finally(() => message.request.secret.fill(0));
             return disk.volumes;
@@ -112,7 +114,8 @@ class DiskServer {
 
   async #answer(id: number, work: () => Promise<unknown>): Promise<void> {
     try {
-      this.send({ kind: "result", id, value: await work() });
+      const value = await work();
+      this.send({ kind: "result", id, value }, isPage(value) ? [value.entries.buffer as ArrayBuffer] : undefined);
     } catch (error) {
       this.send({ kind: "error", id, error: toErrorBody(toReaderError(error, "disk")) });
     }
@@ -137,4 +140,8 @@ class DiskServer {
       this.#streams.delete(id);
     }
   }
+}
+
+function isPage(value: unknown): value is JsonPage {
+  return typeof value === "object" && value !== null && "entries" in value && value.entries instanceof Uint8Array;
 }

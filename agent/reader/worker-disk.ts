@@ -1,7 +1,7 @@
 import { fromErrorBody, type PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import { minPooledBytes } from "./chunk-pool.ts";
-import type { DiskReader, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, JsonPage, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { OpenedDisk, ToWorker } from "./protocol.ts";
 import type { ReaderWorker } from "./reader-worker.ts";
@@ -24,6 +24,10 @@ export class WorkerDisk implements DiskReader {
 
   async list(request: ListRequest): Promise<ListPage> {
     return (await this.worker.call((id) => ({ kind: "call", id, method: "list", request }))) as ListPage;
+  }
+
+  async listJson(request: ListRequest): Promise<JsonPage> {
+    return (await this.worker.call((id) => ({ kind: "call", id, method: "listJson", request }))) as JsonPage;
   }
 
   async info(request: PathRequest): Promise<NodeInfo> {

@@ -2,6 +2,7 @@ import { PluckError } from "../../shared/errors.ts";
 import { nameCandidates } from "../../shared/guest-path.ts";
 import { textToByteString, type ByteString } from "../../agent/filesystems/byte-string.ts";
 import type { NodeType, Timestamp } from "../../agent/filesystems/filesystem.ts";
+import { toJsonPage } from "../../agent/reader/listing.ts";
 import type { DiskReader, ListedNode, NodeError, PathRequest, WalkEntry, WalkItem } from "../../agent/reader/disk-reader.ts";
 
 /** A node of a made-up disk. Names are byte strings. */
@@ -94,6 +95,10 @@ export class FakeReader implements DiskReader {
     const from = request.cursor === undefined ? 0 : Number(request.cursor);
     const end = from + request.limit;
     return { path, nodes: all.slice(from, end), ...(end < all.length ? { next: String(end) } : {}) };
+  }
+
+  async listJson(request: Parameters<DiskReader["listJson"]>[0]) {
+    return toJsonPage(await this.list(request));
   }
 
   async info(request: PathRequest) {
