@@ -1,5 +1,6 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { call } from "./api/client.ts";
+import { LiveRegion } from "./parts/live.tsx";
 import { forgetToken, isAdmin, session, token, type Session } from "./state/session.ts";
 import { hrefOf, route, type Route } from "./state/route.ts";
 import { common } from "./text/common.ts";
@@ -19,6 +20,8 @@ export function App() {
     }
   }, [token.value]);
 
+  useFocusOnArrival();
+
   if (token.value === null) return <SignIn />;
   return (
     <>
@@ -36,6 +39,7 @@ export function App() {
       <main id="content" tabIndex={-1}>
         <View />
       </main>
+      <LiveRegion />
     </>
   );
 }
@@ -46,7 +50,7 @@ function View() {
     case "vms":
       return <VmsView />;
     case "vm":
-      return <VmView vmName={current.vmName} backupId={current.backupId} />;
+      return <VmView key={current.vmName} vmName={current.vmName} backupId={current.backupId} />;
     case "files":
       return <FilesView backupId={current.backupId} diskIndex={current.diskIndex} path={current.path} />;
     case "mounts":
@@ -60,6 +64,21 @@ function View() {
 
 function NavLink({ to, text, current = [to.view] }: { to: Route; text: string; current?: readonly Route["view"][] }) {
   return <a href={hrefOf(to)} aria-current={current.includes(route.value.view) ? "page" : undefined}>{text}</a>;
+}
+
+/** Whoever follows a link goes on where it led: at what the view marks as its start, else at the content itself. */
+function useFocusOnArrival(): void {
+  const current = route.value;
+  const place = `${token.value === null} ${current.view} ${current.view === "vm" ? current.vmName : current.view === "files" ? `${current.backupId} ${current.diskIndex}` : ""}`;
+  const last = useRef<string | undefined>(undefined);
+  useEffect(() => {
+    const before = last.current;
+    last.current = place;
+    if (before === place || token.peek() === null) return;
+    const content = document.getElementById("content");
+    (content?.querySelector<HTMLElement>("[data-first-focus]") ?? content)?.focus({ preventScroll: true });
+    if (before !== undefined) window.scrollTo(0, 0);
+  }, [place]);
 }
 
 /** "#content" would be taken for an address of ours. */
