@@ -5,6 +5,7 @@ import { useSignal } from "@preact/signals";
 import { useBackups } from "../state/backups.ts";
 import { useLoad } from "../state/load.ts";
 import { catalog } from "../text/catalog.ts";
+import { BusyButton } from "./busy-button.tsx";
 import { ErrorNote } from "./error-note.tsx";
 import { formatTime } from "./format.ts";
 import { announce } from "./live.tsx";
@@ -53,7 +54,7 @@ function TakenSlots({ onEnded }: { onEnded: () => void }) {
         {mounts.map((mount) => (
           <li key={mount.mount_id}>
             <span>{nameOf(mount)} <span class="quiet">{catalog.mounts.agent(mount.agent_id)}</span></span>
-            <button type="button" class="danger" disabled={ending.value !== undefined} aria-label={catalog.mounts.label(catalog.mounts.end, nameOf(mount))} onClick={() => void end(mount)}>{catalog.mounts.end}</button>
+            <BusyButton kind="danger" busy={ending.value !== undefined} label={catalog.mounts.label(catalog.mounts.end, nameOf(mount))} onClick={() => void end(mount)}>{catalog.mounts.end}</BusyButton>
           </li>
         ))}
       </ul>

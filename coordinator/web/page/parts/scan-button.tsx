@@ -3,6 +3,7 @@ import { scanRepository } from "../api/catalog.ts";
 import { asApiError, type ApiError } from "../api/problem.ts";
 import type { ScanResult } from "../api/types.ts";
 import { catalog } from "../text/catalog.ts";
+import { BusyButton } from "./busy-button.tsx";
 import { ErrorNote } from "./error-note.tsx";
 import { announce } from "./live.tsx";
 
@@ -32,7 +33,7 @@ export function ScanButton({ id, name, onScanned }: { id: string; name: string; 
 
   return (
     <div class="scan">
-      <button type="button" disabled={busy.value} aria-label={catalog.sites.scanLabel(name)} onClick={() => void scan()}>{busy.value ? catalog.sites.scanning : catalog.sites.scan}</button>
+      <BusyButton busy={busy.value} label={catalog.sites.scanLabel(name)} onClick={() => void scan()}>{busy.value ? catalog.sites.scanning : catalog.sites.scan}</BusyButton>
       {result.value === undefined ? null : <ScanSummary result={result.value} />}
       {error.value === undefined ? null : <ErrorNote error={error.value} />}
     </div>

@@ -1,10 +1,10 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { listBackups } from "../api/catalog.ts";
 import type { Backup } from "../api/types.ts";
-import { moveAmongRows } from "../parts/arrow-keys.ts";
 import { formatDay } from "../parts/dates.ts";
 import { ErrorNote } from "../parts/error-note.tsx";
+import { useRowKeys } from "../parts/row-keys.ts";
 import { OfflineNotes } from "../parts/site-state.tsx";
 import { useTitle } from "../parts/title.ts";
 import { usePages } from "../state/pages.ts";
@@ -21,6 +21,8 @@ const text = catalog.vm;
 /** A machine's restore points, newest first by day; the picked one shows its disks. */
 export function VmView({ vmName, backupId }: { vmName: string; backupId: string | undefined }) {
   useTitle(text.title(vmName));
+  const timeline = useRef<HTMLElement>(null);
+  useRowKeys(timeline);
   const closed = useSignal<string | undefined>(undefined);
   const sites = useSites();
   const { state, more, reload } = usePages<Backup>(async (cursor, signal) => {
@@ -50,7 +52,7 @@ export function VmView({ vmName, backupId }: { vmName: string; backupId: string 
       <OfflineNotes sites={ownSites} />
       {error === undefined ? null : <ErrorNote error={error} onRetry={reload} />}
       {items === undefined ? (error === undefined ? <p class="quiet">{common.loading}</p> : null) : items.length === 0 ? <p>{text.none(vmName)}</p> : (
-        <section aria-label={text.timeline} onKeyDown={(event) => moveAmongRows(event, event.currentTarget)}>
+        <section ref={timeline} aria-label={text.timeline}>
           {groupByDay(points).map(({ day, points: ofDay }) => (
             <section key={day} class="day" aria-label={formatDay(day)}>
               <h2>{formatDay(day)}</h2>

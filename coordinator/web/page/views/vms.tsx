@@ -2,14 +2,15 @@ import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { listVms } from "../api/catalog.ts";
 import type { Vm } from "../api/types.ts";
-import { moveAmongRows } from "../parts/arrow-keys.ts";
 import { ErrorNote } from "../parts/error-note.tsx";
 import { formatTime } from "../parts/format.ts";
+import { isTextField, useRowKeys } from "../parts/row-keys.ts";
 import { OfflineNotes, SiteTag } from "../parts/site-state.tsx";
 import { useTitle } from "../parts/title.ts";
 import { usePages } from "../state/pages.ts";
 import { hrefOf, navigate } from "../state/route.ts";
 import { useSites } from "../state/sites.ts";
+import type { Site } from "../state/to-sites.ts";
 import { catalog } from "../text/catalog.ts";
 import { common } from "../text/common.ts";
 import { EmptyCatalog } from "./vms/empty-catalog.tsx";
@@ -23,6 +24,8 @@ const text = catalog.vms;
 export function VmsView() {
   useTitle(text.title);
   const search = useRef<HTMLInputElement>(null);
+  const view = useRef<HTMLDivElement>(null);
+  useRowKeys(view, search);
   const typed = useSignal("");
   const asked = useSignal("");
   const sites = useSites();
@@ -55,7 +58,7 @@ export function VmsView() {
   }
 
   return (
-    <div onKeyDown={(event) => moveAmongRows(event, event.currentTarget, search.current)}>
+    <div ref={view}>
       <h1>{text.title}</h1>
       <form class="search" role="search" onSubmit={openFirst}>
         <label class="hidden-label" for="vm-search">{text.searchLabel}</label>
@@ -67,7 +70,7 @@ export function VmsView() {
       {items === undefined ? (error === undefined ? <p class="quiet">{common.loading}</p> : null) : items.length > 0 ? (
         <>
           <p class="quiet" role="status">{text.found(items.length, next !== undefined)}</p>
-          <ul class="rows" aria-busy={loading}>{items.map((vm) => <VmRow key={vm.vm_name} vm={vm} />)}</ul>
+          <ul class="rows" aria-busy={loading}>{items.map((vm) => <VmRow key={vm.vm_name} vm={vm} sites={sites.state.value.value} />)}</ul>
           {next === undefined ? null : <p><button type="button" disabled={loading} onClick={more}>{text.more}</button></p>}
         </>
       ) : asked.value !== "" ? <p class="quiet" role="status">{text.noMatch(asked.value)}</p> : <EmptyCatalog sites={sites.state.value.value} onScanned={reload} />}
@@ -75,12 +78,13 @@ export function VmsView() {
   );
 }
 
-function VmRow({ vm: { vm_name, repositories, restore_points, latest } }: { vm: Vm }) {
+/** @param sites as they are now: fresher than what came with the machine */
+function VmRow({ vm: { vm_name, repositories, restore_points, latest }, sites }: { vm: Vm; sites: readonly Site[] | undefined }) {
   return (
     <li>
       <a class="row" data-row href={hrefOf({ view: "vm", vmName: vm_name })}>
         <span class="row-name">{vm_name}</span>
-        <span class="row-tags">{repositories.map(({ id, name, online }) => <SiteTag key={id} name={name} online={online} />)}</span>
+        <span class="row-tags">{repositories.map(({ id, name, online }) => <SiteTag key={id} name={name} online={sites?.find((site) => site.id === id)?.online ?? online} />)}</span>
         <span class="row-facts quiet">
           <span>{text.points(restore_points)}</span>
           <span>{latest === null ? text.noneYet : latest.status === "completed" ? text.latest(latest.backup_type, formatTime(latest.completed_at)) : <span class="tag tag-warn">{text.latestUnfinished(latest.status)}</span>}</span>
@@ -88,8 +92,4 @@ function VmRow({ vm: { vm_name, repositories, restore_points, latest } }: { vm: 
       </a>
     </li>
   );
-}
-
-function isTextField(target: EventTarget | null): boolean {
-  return target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
 }

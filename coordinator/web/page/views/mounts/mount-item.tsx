@@ -2,8 +2,10 @@ import { useSignal } from "@preact/signals";
 import { endMount, extendMount } from "../../api/disks.ts";
 import { asApiError, type ApiError } from "../../api/problem.ts";
 import type { Backup, Mount } from "../../api/types.ts";
+import { BusyButton } from "../../parts/busy-button.tsx";
+import { formatCountdown } from "../../parts/dates.ts";
 import { ErrorNote } from "../../parts/error-note.tsx";
-import { formatSpan, formatTime } from "../../parts/format.ts";
+import { formatTime } from "../../parts/format.ts";
 import { announce } from "../../parts/live.tsx";
 import { hrefOf } from "../../state/route.ts";
 import { catalog } from "../../text/catalog.ts";
@@ -41,14 +43,14 @@ export function MountItem({ mount, backup, nowMs, onChanged, onEnded }: { mount:
       <div class="card-head">
         <h2>{name}</h2>
         <span class={`tag ${status === "mounted" ? "tag-good" : status === "failed" ? "tag-bad" : "tag-warn"}`}>{text.status[status]}</span>
-        {status === "mounted" || status === "mounting" ? <span class={leftMs < soonMs ? "countdown soon" : "countdown quiet"}>{leftMs > 0 ? text.endsIn(formatSpan(leftMs / 1000)) : text.endsNow}</span> : null}
+        {status === "mounted" || status === "mounting" ? <span class={leftMs < soonMs ? "countdown soon" : "countdown quiet"}>{leftMs > 0 ? text.endsIn(formatCountdown(leftMs)) : text.endsNow}</span> : null}
       </div>
       <p class="quiet">{backup === undefined ? <span class="mono">{backupId}</span> : text.taken(backup.backup_type, formatTime(backup.completed_at))} {text.agent(agent_id)}</p>
       {mount.error === undefined ? null : <ErrorNote error={{ code: mount.error.code, message: mount.error.detail }} />}
       <p class="card-foot">
         {status === "mounted" ? <a class="button primary" href={hrefOf({ view: "files", backupId, diskIndex, path: "/" })} aria-label={text.label(text.browse, label)}>{text.browse}</a> : null}
-        {status === "mounted" ? <button type="button" disabled={busy.value} aria-label={text.label(text.extend, label)} onClick={() => void run(() => extendMount(mountId), text.extended(name), onChanged)}>{text.extend}</button> : null}
-        {status === "unmounting" ? null : <button type="button" class="danger" disabled={busy.value} aria-label={text.label(status === "failed" ? text.dismiss : text.end, label)} onClick={end}>{status === "failed" ? text.dismiss : text.end}</button>}
+        {status === "mounted" ? <BusyButton busy={busy.value} label={text.label(text.extend, label)} onClick={() => void run(() => extendMount(mountId), text.extended(name), onChanged)}>{text.extend}</BusyButton> : null}
+        {status === "unmounting" ? null : <BusyButton kind="danger" busy={busy.value} label={text.label(status === "failed" ? text.dismiss : text.end, label)} onClick={end}>{status === "failed" ? text.dismiss : text.end}</BusyButton>}
       </p>
       {error.value === undefined ? null : <ErrorNote error={error.value} />}
     </li>
