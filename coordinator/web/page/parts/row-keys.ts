@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { moveAmongRows } from "./arrow-keys.ts";
 
 /** Arrow keys move among a view's rows from wherever the focus is, but for text fields other than `above`. */
-export function useRowKeys(list: RefObject<HTMLElement>, above?: RefObject<HTMLElement>): void {
+export function useRowKeys(list: RefObject<HTMLElement | null>, above?: RefObject<HTMLElement | null>): void {
   useEffect(() => {
     const move = (event: KeyboardEvent): void => {
       if (list.current === null || (isTextField(event.target) && event.target !== above?.current)) return;
