@@ -36,12 +36,12 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
 }
 
 /** Fetches a signed link from an agent: no token, no cookie. @throws ApiError, AbortError */
-export async function fetchLink(url: string, init: { signal?: AbortSignal; range?: string; method?: "GET" | "HEAD" } = {}): Promise<Response> {
+export async function fetchLink(url: string, init: { signal?: AbortSignal; range?: string; ifRange?: string; method?: "GET" | "HEAD" } = {}): Promise<Response> {
   const response = await send(url, {
     method: init.method ?? "GET",
     credentials: "omit",
     cache: "no-store",
-    ...(init.range === undefined ? {} : { headers: { Range: init.range } }),
+    headers: { ...(init.range === undefined ? {} : { Range: init.range }), ...(init.ifRange === undefined ? {} : { "If-Range": init.ifRange }) },
     ...(init.signal === undefined ? {} : { signal: init.signal }),
   });
   if (!response.ok) throw await toApiError(response);

@@ -1,4 +1,4 @@
-import type { ComponentChildren, JSX } from "preact";
+import type { ComponentChildren, HTMLAttributes } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { heightOf, scrollTopFor, windowAt, type RowWindow } from "./virtual-window.ts";
 
@@ -32,7 +32,7 @@ interface Props {
   readonly rowId: (position: number) => string;
   readonly control: { current: ListControl | null };
   /** Role, label, keyboard and the like of the scrolled element. */
-  readonly attributes: JSX.HTMLAttributes<HTMLDivElement>;
+  readonly attributes: HTMLAttributes<HTMLDivElement>;
 }
 
 /** A list that draws only the rows that are seen, however many there are. */

@@ -11,7 +11,7 @@ export interface Session {
   readonly role: "admin" | "operator";
 }
 
-export const token = signal<string | null>(sessionStorage.getItem(storageKey));
+export const token = signal<string | null>(typeof sessionStorage === "undefined" ? null : sessionStorage.getItem(storageKey));
 /** Whose token it is; null until the coordinator has said so. */
 export const session = signal<Session | null>(null);
 export const isAdmin = computed(() => session.value?.role === "admin");
