@@ -9,7 +9,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{agent,coordinator,shared,deploy}/**/*.test.ts"],
+          include: ["{agent,cli,coordinator,shared,deploy}/**/*.test.ts"],
           testTimeout: 10_000,
         },
       },

@@ -18,6 +18,15 @@ const forbidden: readonly (readonly [string, string])[] = [
   ["agent/http/forbidden.ts", "../../coordinator/app.ts"],
   ["agent/http/forbidden.test.ts", "../../coordinator/app.ts"],
   ["coordinator/main.ts", "../agent/agent.ts"],
+  ["shared/forbidden.ts", "../cli/main.ts"],
+  ["agent/http/forbidden.ts", "../../cli/names/escape.ts"],
+  ["coordinator/services/forbidden.ts", "../../cli/names/escape.ts"],
+  ["cli/main.ts", "../agent/agent.ts"],
+  ["cli/commands/forbidden.ts", "../../coordinator/app.ts"],
+  ["cli/commands/forbidden.test.ts", "../../test/tools/environment.ts"],
+  ["cli/commands/forbidden.ts", "../../deploy/start.ts"],
+  ["cli/commands/forbidden.ts", "zod"],
+  ["cli/commands/forbidden.ts", "@hono/zod-openapi"],
   ["coordinator/services/forbidden.ts", "../../agent/mounts/open-mount.ts"],
   ["coordinator/services/forbidden.test.ts", "../../agent/mounts/open-mount.ts"],
   ["agent/agent.ts", "../deploy/start.ts"],
@@ -92,6 +101,8 @@ const allowed: readonly (readonly [string, string])[] = [
   ["agent/commands/allowed.ts", "../mounts/open-mount.ts"],
   ["agent/main.ts", "./http/server.ts"],
   ["coordinator/services/allowed.ts", "../../shared/errors.ts"],
+  ["cli/commands/allowed.ts", "../../shared/errors.ts"],
+  ["cli/commands/allowed.ts", "node:fs"],
 ];
 
 const banned: readonly (readonly [string, string, string])[] = [
