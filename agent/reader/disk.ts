@@ -98,8 +98,13 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
     }
   }
   const unlock = async (known: readonly OpenVolume[], { volume: name, secret }: UnlockRequest): Promise<readonly OpenVolume[]> => {
-    await encrypted.unlock(lockedVolume(known, name), secret);
-    return await Promise.all((await find()).map(async (volume, index) => stillOpen(known, volume) ?? (await openOne(volume, index))));
+    const locked = known.some((one) => one.summary.name === name) ? lockedVolume(known, name) : encrypted.findElsewhere(name);
+    if (locked === undefined) throw new PluckError("path_not_found", `The disk has no volume ${name}.`);
+    if (locked === null) return known;
+    await encrypted.unlock(locked, secret);
+    // The parts of a group, an array or a filesystem on several disks mostly have one key.
+    const found = await encrypted.trying(secret, find);
+    return await Promise.all(found.map(async (volume, index) => stillOpen(known, volume) ?? (await openOne(volume, index))));
   };
   return new LocalDisk(source.sizeBytes, volumes, () => diskId, unlock);
 }

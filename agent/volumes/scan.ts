@@ -2,6 +2,16 @@ import type { BlockSource } from "../blocks/block-source.ts";
 import { Stack, type StackDisk } from "./stack.ts";
 import type { Volume } from "./volume.ts";
 
+/** An encrypted volume of another disk, which is not listed. */
+export interface Elsewhere {
+  readonly disk: string;
+  /** By which it is asked to be unlocked: "luks-" and the UUID of its header. */
+  readonly name: string;
+}
+
+/** @param elsewhere undefined for a volume of this disk */
+export type Unlock = (volume: Volume, elsewhere?: Elsewhere) => Promise<BlockSource | undefined>;
+
 /** Another disk of the same backup. */
 export interface SiblingDisk {
   /** For messages: "disk 1". */
@@ -14,10 +24,10 @@ export interface ScanOptions {
   /** Opens the other disks of the same backup; called at most once, and only when something on this one needs them. */
   readonly siblings?: () => Promise<readonly SiblingDisk[]>;
   /**
-   * Called for each encrypted volume of this disk; what it returns is looked into as if it were a partition.
-   * Undefined leaves the volume locked.
+   * Called for each encrypted volume; what it returns is looked into as if it were a partition. Undefined leaves the
+   * volume locked. Those of the other disks come only when these were opened.
    */
-  readonly unlock?: (volume: Volume) => Promise<BlockSource | undefined>;
+  readonly unlock?: Unlock;
 }
 
 /**

@@ -5,10 +5,12 @@ import { detectMember } from "../filesystems/registry.ts";
 import { readLabel } from "./lvm/label.ts";
 import { PhysicalVolumes, type FoundGroup } from "./lvm/physical-volumes.ts";
 import { OpenGroup } from "./lvm/logical-volume.ts";
+import { readLuksIdentity } from "./luks/luks.ts";
 import { arrayName, type MdMember, missingSlots, openArray } from "./mdraid/array.ts";
 import { readMdSuperblock } from "./mdraid/superblock.ts";
 import { isWholeDiskMember } from "./mdraid/whole-disk.ts";
 import { MissingMember } from "./missing-member.ts";
+import type { Elsewhere, Unlock } from "./scan.ts";
 import { type FoundFileSystem, SpanningFileSystems } from "./spanning-file-systems.ts";
 import { scanTable } from "./table-scan.ts";
 import { VolumeNames } from "./volume-names.ts";
@@ -21,12 +23,18 @@ export interface StackDisk {
   readonly isOwn: boolean;
 }
 
-/** A volume that may hold others. */
-interface Device {
-  readonly volume: Volume & { readonly source: BlockSource };
+/** Where a volume lies. */
+interface Place {
   readonly isOwn: boolean;
+  /** The disk that it lies on; the first of several. */
+  readonly disk: string;
   /** How many layers it stands on. */
   readonly depth: number;
+}
+
+/** A volume that may hold others. */
+interface Device extends Place {
+  readonly volume: Volume & { readonly source: BlockSource };
   /** Set where it turned out to be part of something: what, for people. */
   note?: { readonly what: string; readonly results: string[] };
   /** Set where it is the first device of a filesystem over several. */
@@ -44,7 +52,7 @@ const MAX_NAMED_RESULTS = 8;
 export class Stack {
   /** True when a member of something on an own disk was not found. */
   isIncomplete = false;
-  readonly #unlock: ((volume: Volume) => Promise<BlockSource | undefined>) | undefined;
+  readonly #unlock: Unlock | undefined;
   /** True when no further disks can come: what is incomplete is then opened as far as it goes. */
   readonly #isFinal: boolean;
   readonly #unreadableDisks: readonly string[];
@@ -54,10 +62,12 @@ export class Stack {
   readonly #physicalVolumes = new PhysicalVolumes<Device>();
   readonly #doneGroups = new Set<string>();
   readonly #fileSystems = new SpanningFileSystems<Device>();
+  /** Encrypted volumes that no key was given for, by the name that unlocks them. */
+  readonly #locked: string[] = [];
   #fresh: Device[] = [];
   #deviceCount = 0;
 
-  constructor(unlock: ((volume: Volume) => Promise<BlockSource | undefined>) | undefined, isFinal: boolean, unreadableDisks: readonly string[] = []) {
+  constructor(unlock: Unlock | undefined, isFinal: boolean, unreadableDisks: readonly string[] = []) {
     this.#unlock = unlock;
     this.#isFinal = isFinal;
     this.#unreadableDisks = unreadableDisks;
@@ -89,21 +99,22 @@ export class Stack {
 
   async #addDisk(disk: StackDisk): Promise<void> {
     if (await isWholeDiskMember(disk.source)) {
-      this.#add({ name: "disk", kind: "disk", source: disk.source, sizeBytes: disk.source.sizeBytes }, disk.isOwn, 0);
+      this.#add({ name: "disk", kind: "disk", source: disk.source, sizeBytes: disk.source.sizeBytes }, { isOwn: disk.isOwn, disk: disk.name, depth: 0 });
       return;
     }
-    for (const volume of await scanTable(disk.source)) this.#add(volume, disk.isOwn, 0);
+    for (const volume of await scanTable(disk.source)) this.#add(volume, { isOwn: disk.isOwn, disk: disk.name, depth: 0 });
   }
 
   /** Lists a volume of an own disk, and looks into it later. */
-  #add(volume: Volume, isOwn: boolean, depth: number): void {
+  #add(volume: Volume, place: Place): void {
     this.#deviceCount += 1;
     const { source } = volume;
+    const { isOwn, depth } = place;
     if (source === undefined || depth >= MAX_DEPTH || this.#deviceCount > MAX_DEVICES) {
       if (isOwn) this.#listed.push(volume);
       return;
     }
-    const device: Device = { volume: { ...volume, source }, isOwn, depth };
+    const device: Device = { volume: { ...volume, source }, ...place };
     if (isOwn) this.#listed.push(device);
     this.#fresh.push(device);
   }
@@ -124,10 +135,13 @@ export class Stack {
         await this.#physicalVolumes.add(label, source, device);
         return;
       }
-      if (device.isOwn && this.#unlock !== undefined && (await recognise(source))?.type === "crypto_LUKS") {
-        const opened = await this.#unlock(device.volume);
-        if (opened === undefined) return;
-        return await this.#addUnlocked(device, opened);
+      if (this.#unlock !== undefined && (await recognise(source))?.type === "crypto_LUKS") {
+        const elsewhere = device.isOwn ? undefined : await toElsewhere(device, source);
+        if (elsewhere === undefined && !device.isOwn) return;
+        const opened = await this.#unlock(device.volume, elsewhere);
+        if (opened !== undefined) return await this.#addUnlocked(device, opened);
+        this.#locked.push(elsewhere === undefined ? device.volume.name : `${elsewhere.name} (${device.volume.name} on ${device.disk})`);
+        return;
       }
       const member = await detectMember(source);
       if (member !== undefined) this.#fileSystems.add(member, source, device);
@@ -146,7 +160,7 @@ export class Stack {
       return await this.#addContents(volume, device, [device], true);
     }
     if (device.depth + 1 >= MAX_DEPTH) return;
-    const inner: Device = { volume, isOwn: device.isOwn, depth: device.depth + 1 };
+    const inner: Device = { volume, isOwn: device.isOwn, disk: device.disk, depth: device.depth + 1 };
     const index = this.#listed.indexOf(device);
     if (index >= 0) this.#listed[index] = inner;
     this.#fresh.push(inner);
@@ -185,7 +199,7 @@ export class Stack {
     try {
       const { source, remark } = await openArray(members);
       const volume: Volume = { name, kind: "array", source, sizeBytes: source.sizeBytes, ...(remark === undefined ? {} : { error: remark }) };
-      await this.#addContents(volume, { isOwn, depth }, devices, true);
+      await this.#addContents(volume, { isOwn, disk: devices[0]?.disk ?? "", depth }, devices, true);
     } catch (error) {
       if (isOwn) this.#listed.push({ name, kind: "array", source: undefined, sizeBytes: 0, error: this.#explain(error) });
       for (const device of devices) device.note?.results.push(name);
@@ -193,14 +207,20 @@ export class Stack {
   }
 
   /** A new volume over others: itself, or its partitions where it has a table. */
-  async #addContents(volume: Volume, above: { readonly isOwn: boolean; readonly depth: number }, members: readonly Device[], mayHaveTable = false): Promise<void> {
+  async #addContents(volume: Volume, above: Place, members: readonly Device[], mayHaveTable = false): Promise<void> {
     const { source } = volume;
     const add = (one: Volume): void => {
-      this.#add(one, above.isOwn, above.depth + 1);
+      this.#add(one, { isOwn: above.isOwn, disk: above.disk, depth: above.depth + 1 });
       for (const member of members) member.note?.results.push(one.name);
     };
     if (source === undefined || (!mayHaveTable && (await recognise(source)) !== undefined)) return add(volume);
-    const partitions = await scanTable(source);
+    let partitions: Volume[];
+    try {
+      partitions = await scanTable(source);
+    } catch (error) {
+      // Part of it can't be read; the rest may be what is wanted.
+      return add({ ...volume, error: volume.error ?? toDiskError(error) });
+    }
     if (partitions.some((one) => one.kind === "disk")) return add(volume);
     for (const one of partitions) {
       const name = `${volume.name}p${one.partition?.number ?? one.name}`;
@@ -241,7 +261,8 @@ export class Stack {
     const depth = Math.max(...devices.map((device) => device.depth));
     try {
       const source = await open.openVisible(lv);
-      await this.#addContents({ name, kind: "logical-volume", source, sizeBytes: source.sizeBytes }, { isOwn: true, depth }, devices);
+      const remark = open.remarkOn(lv);
+      await this.#addContents({ name, kind: "logical-volume", source, sizeBytes: source.sizeBytes, ...(remark === undefined ? {} : { error: remark }) }, { isOwn: true, disk: devices[0]?.disk ?? "", depth }, devices);
     } catch (error) {
       if (error instanceof MissingMember) this.isIncomplete = true;
       const sizeBytes = (group.logicalVolumes.get(lv)?.extentCount ?? 0) * group.extentBytes;
@@ -266,17 +287,21 @@ export class Stack {
     first.spanning = { deviceCount: devices.length, open: explained };
   }
 
-  /** A missing member may be on a disk that could not be opened: then trying again may help. */
+  /** A missing member may be on a disk that could not be opened: then trying again may help. Or it is locked still. */
   #explain(error: unknown): DiskError {
     const known = toDiskError(error);
-    if (!(known instanceof MissingMember) || this.#unreadableDisks.length === 0) return known;
-    return new DiskError("io_error", `${known.message}; not opened: ${this.#unreadableDisks.join(", ")}`);
+    if (!(known instanceof MissingMember)) return known;
+    const named = this.#locked.slice(0, MAX_NAMED_RESULTS).join(", ");
+    const more = this.#locked.length > MAX_NAMED_RESULTS ? ` and ${this.#locked.length - MAX_NAMED_RESULTS} more` : "";
+    const locked = named === "" ? "" : `; it may be inside an encrypted volume that is still locked, to be unlocked by its name: ${named}${more}`;
+    if (this.#unreadableDisks.length > 0) return new DiskError("io_error", `${known.message}${locked}; not opened: ${this.#unreadableDisks.join(", ")}`);
+    return locked === "" ? known : new MissingMember(`${known.message}${locked}`);
   }
 
   #noteMembersWithoutGroup(): void {
-    for (const { owner, problem } of this.#physicalVolumes.withoutGroup()) {
+    for (const { owner, problem, mayHaveGroup } of this.#physicalVolumes.withoutGroup()) {
       if (owner.note !== undefined) continue;
-      if (owner.isOwn && problem === undefined) this.isIncomplete = true;
+      if (owner.isOwn && problem === undefined && mayHaveGroup) this.isIncomplete = true;
       if (problem !== undefined) this.#replace(owner, { ...owner.volume, error: problem });
       else owner.note = { what: "LVM2 physical volume without a volume group", results: [] };
     }
@@ -292,4 +317,10 @@ function describe({ volume, note, spanning }: Device): Volume {
   const named = unique.slice(0, MAX_NAMED_RESULTS).join(", ");
   const more = unique.length > MAX_NAMED_RESULTS ? ` and ${unique.length - MAX_NAMED_RESULTS} more` : "";
   return { ...volume, isMember: true, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
+}
+
+/** Undefined where the header is too damaged to be told by its UUID. */
+async function toElsewhere(device: Device, source: BlockSource): Promise<Elsewhere | undefined> {
+  const { uuid } = await readLuksIdentity(source);
+  return uuid === undefined ? undefined : { disk: device.disk, name: `luks-${uuid}` };
 }

@@ -6,6 +6,9 @@ import { attachLoop, detachLoop } from "../tools/loop-mount.ts";
 
 const defaultMegabytes = 256;
 
+/** A device of a filesystem: a whole image, or a part of one. */
+export type Place = string | { readonly path: string; readonly offset: number; readonly sizelimit: number };
+
 /** Makes a filesystem over as many images as there are paths. */
 export async function makeBtrfs(paths: readonly string[], args: readonly string[], megabytes = defaultMegabytes): Promise<void> {
   for (const path of paths) {
@@ -16,32 +19,50 @@ export async function makeBtrfs(paths: readonly string[], args: readonly string[
   await execa("mkfs.btrfs", ["-q", "-f", ...args, ...paths]);
 }
 
-/** Runs `use` with the images mounted as one filesystem; unmounts, detaches, and lets the kernel forget the devices. */
+/** Makes a filesystem over these places. */
+export async function formatBtrfs(places: readonly Place[], args: readonly string[]): Promise<void> {
+  await withLoops(places, async (devices) => await execa("mkfs.btrfs", ["-q", "-f", ...args, ...devices]));
+}
+
+/** Runs `use` with the places mounted as one filesystem; unmounts, detaches, and lets the kernel forget the devices. */
 export async function withBtrfsMount<T>(
-  paths: readonly string[], options: { readonly readOnly?: boolean; readonly options?: string }, use: (directory: string) => Promise<T>,
+  places: readonly Place[], options: { readonly readOnly?: boolean; readonly options?: string }, use: (directory: string, devices: readonly string[]) => Promise<T>,
 ): Promise<T> {
-  const devices: string[] = [];
-  const directory = await mkdtemp(join(tmpdir(), "pluck-mount-"));
-  try {
-    for (const path of paths) devices.push(await attachLoop(path, { readOnly: false }));
+  return await withLoops(places, async (devices) => {
+    const directory = await mkdtemp(join(tmpdir(), "pluck-mount-"));
     const access = (options.readOnly ?? true) ? "ro" : "rw";
     const flags = [access, ...devices.slice(1).map((device) => `device=${device}`), ...(options.options === undefined ? [] : [options.options])];
-    await execa("mount", ["-t", "btrfs", "-o", flags.join(","), devices[0]!, directory]);
     try {
-      const result = await use(directory);
-      await unmount(directory);
-      return result;
-    } catch (error) {
-      // Files that were open when it failed keep the mount busy, but it must not outlive the test.
-      await execa("umount", ["--lazy", directory], { reject: false });
-      throw error;
+      await execa("mount", ["-t", "btrfs", "-o", flags.join(","), devices[0]!, directory]);
+      try {
+        const result = await use(directory, devices);
+        await unmount(directory);
+        return result;
+      } catch (error) {
+        // Files that were open when it failed keep the mount busy, but it must not outlive the test.
+        await execa("umount", ["--lazy", directory], { reject: false });
+        throw error;
+      }
+    } finally {
+      await rmdir(directory);
     }
+  });
+}
+
+/** Runs `use` with the places as loop devices; detaches them, and lets the kernel forget what it saw there. */
+export async function withLoops<T>(places: readonly Place[], use: (devices: readonly string[]) => Promise<T>): Promise<T> {
+  const devices: string[] = [];
+  try {
+    for (const place of places) {
+      const { path, ...part } = typeof place === "string" ? { path: place } : place;
+      devices.push(await attachLoop(path, { readOnly: false, ...part }));
+    }
+    return await use(devices);
   } finally {
     for (const device of devices) {
       await execa("btrfs", ["device", "scan", "--forget", device], { reject: false });
       await detachLoop(device);
     }
-    await rmdir(directory);
   }
 }
 

@@ -50,7 +50,7 @@ describeAsRoot("profiles of btrfs over several devices", () => {
     test(`${profile.name}: whole, with devices missing, and with devices damaged`, async () => {
       const images = Array.from({ length: profile.devices }, (_, index) => join(folder, `${profile.name}-${index}.img`));
       await makeBtrfs(images, ["-d", profile.data, "-m", profile.metadata], profile.devices === 1 ? 240 : 200);
-      await withBtrfsMount(images, { readOnly: false }, fill);
+      await withBtrfsMount(images, { readOnly: false }, async (directory) => fill(directory));
       const expected = await withBtrfsMount(images, {}, (directory) => walkKernelMount(directory));
       const sources = images.map((image) => openImageSource(image));
       try {

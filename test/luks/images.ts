@@ -15,6 +15,7 @@ export interface LuksOptions {
   readonly cipher?: string;
   readonly keyBits?: number;
   readonly hash?: string;
+  readonly secret?: string;
 }
 
 export async function hasCryptsetup(): Promise<boolean> {
@@ -35,9 +36,9 @@ export async function keyFile(folder: string, secret: string | Uint8Array = pass
 }
 
 /** LUKS1: the header by cryptsetup, the data encrypted by qemu. */
-export async function makeLuks1(folder: string, plain: string, path: string, { cipher = "aes-xts-plain64", keyBits = 512, hash = "sha256" }: LuksOptions = {}): Promise<void> {
+export async function makeLuks1(folder: string, plain: string, path: string, { cipher = "aes-xts-plain64", keyBits = 512, hash = "sha256", secret = passphrase }: LuksOptions = {}): Promise<void> {
   const { size } = await stat(plain);
-  const key = await keyFile(folder);
+  const key = await keyFile(folder, secret);
   await writeFile(path, "");
   await truncate(path, size + 4 * 1024 * 1024);
   await cryptsetup("luksFormat", "--type", "luks1", "--cipher", cipher, "--key-size", String(keyBits), "--hash", hash, ...fastPbkdf2, "--key-file", key, path);

@@ -32,7 +32,7 @@ export async function openBtrfs(
   superblock: Superblock, members: readonly { readonly source: BlockSource; readonly superblock: Superblock }[],
 ): Promise<BtrfsFileSystem> {
   const devices = members.map(({ source, superblock: { deviceId: id, deviceUuid, generation } }) => {
-    return { id, uuid: showUuid(deviceUuid), source, generation, isStale: generation < superblock.generation };
+    return { id, uuid: showUuid(deviceUuid), source, isStale: generation < superblock.generation };
   });
   const chunks = new ChunkMap();
   addSystemChunks(superblock, chunks);
@@ -57,7 +57,7 @@ export async function openBtrfs(
     usedBytes: superblock.usedBytes,
     blockSizeBytes: superblock.sectorBytes,
     state: superblock.logRootLogical === 0 ? "clean" : "recovered",
-    ...remarkOn(missing, devices.filter(({ generation }) => superblock.generation - generation > 1)),
+    ...remarkOn(missing, devices.filter(({ isStale }) => isStale)),
   });
 }
 
@@ -109,11 +109,10 @@ function assertComplete(space: LogicalSpace, missing: readonly DeviceItem[]): vo
   throw missingDevice(stripe.deviceId, stripe.deviceUuid);
 }
 
-/** @param behind those that missed a commit: one that is only one generation behind was being written to last when all ended */
 function remarkOn(missing: readonly DeviceItem[], behind: readonly Omit<DeviceItem, "fsid">[]): Pick<FileSystemFacts, "remark"> {
   const found: string[] = [];
   if (missing.length > 0) found.push(`read without ${showDevices(missing)}, on none of the disks looked at: copies or parity make up for that`);
-  if (behind.length > 0) found.push(`${showDevices(behind)} missed commits: of what is there alone, contents without checksums may be out of date`);
+  if (behind.length > 0) found.push(`${showDevices(behind)} missed the last commit or more: what only it holds, and without checksums, may be out of date`);
   return found.length === 0 ? {} : { remark: new MissingMember(found.join("; ")) };
 }
 
