@@ -1,3 +1,4 @@
+import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
@@ -33,6 +34,9 @@ export interface AppOptions {
 
 /** 256 disks with the longest paths fit. */
 const maxBodyBytes = 2 * 1024 * 1024;
+/** Ten thousand paths of an archive, or fewer long ones. */
+const maxArchiveBodyBytes = 4 * 1024 * 1024;
+const archivesPath = "/api/v1/restore/archives";
 
 /** The coordinator's HTTP side: everything but /healthz and the page refuses without a token. */
 export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): OpenAPIHono<AppEnv> {
@@ -43,7 +47,8 @@ export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): 
   app.use(requestLog(ctx.logger));
   app.use(registerMetrics);
   app.use(secureHeaders({ contentSecurityPolicy, referrerPolicy: "no-referrer", xFrameOptions: "DENY", strictTransportSecurity: false }));
-  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: () => { throw new PluckError("body_too_large", `The body may have at most ${String(maxBodyBytes)} bytes.`); } }));
+  const [usualLimit, archivesLimit] = [limitBody(maxBodyBytes), limitBody(maxArchiveBodyBytes)];
+  app.use(async (c, next) => await (c.req.path === archivesPath ? archivesLimit : usualLimit)(c, next));
 
   app.get("/healthz", async (c) => {
     const found = await health();
@@ -85,6 +90,10 @@ export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): 
     return problemResponse(c, shown, requestIdOfThis);
   });
   return app;
+}
+
+function limitBody(maxSize: number): MiddlewareHandler {
+  return bodyLimit({ maxSize, onError: () => { throw new PluckError("body_too_large", `The body may have at most ${String(maxSize)} bytes.`); } });
 }
 
 /** The methods that a path answers, by the patterns of the routes that there are. */

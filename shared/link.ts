@@ -1,4 +1,4 @@
-import { errors, importJWK, jwtVerify, SignJWT, createLocalJWKSet, type CryptoKey, type JSONWebKeySet, type JWK } from "jose";
+import { decodeProtectedHeader, errors, importJWK, jwtVerify, SignJWT, createLocalJWKSet, type CryptoKey, type JSONWebKeySet, type JWK } from "jose";
 import { nanoid } from "nanoid";
 import { PluckError } from "./errors.ts";
 import { isWithin, parseGuestPath } from "./guest-path.ts";
@@ -129,11 +129,11 @@ export async function verifyLink(
   };
 }
 
-async function verifyToken(token: string, keys: JSONWebKeySet, expected: LinkExpectation, now: Date) {
+async function verifyToken(token: string, keys: JSONWebKeySet, expected: { readonly agentId: string; readonly type?: string }, now: Date) {
   try {
     const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
       algorithms: ["EdDSA"],
-      typ: "pluck-link+jwt",
+      typ: expected.type ?? "pluck-link+jwt",
       issuer: "pluck",
       audience: expected.agentId,
       currentDate: now,
@@ -151,6 +151,73 @@ function covers(operation: LinkOperation, linkPath: string, path: string): boole
   if (granted === undefined || asked === undefined || !isWithin(asked, granted)) return false;
   return operation === "browse" || asked.length === granted.length;
 }
+
+/**
+ * A link to an archive of a selection (shared/selection.ts), which may be of several mounts of one agent.
+ * Its type is another, so that neither kind passes for the other.
+ *
+ * | Claim | Meaning |
+ * |---|---|
+ * | iss, aud, usr, exp, iat, jti | as above |
+ * | op  | "archive" |
+ * | fmt | the format |
+ * | sel | hex SHA-256 of the selection's text, which names the mounts and paths |
+ */
+export interface SelectionClaims {
+  readonly agentId: string;
+  readonly format: ArchiveFormat;
+  readonly selectionSha256: string;
+  readonly user: string;
+}
+
+export interface VerifiedSelectionLink extends SelectionClaims {
+  /** Which key signed it. */
+  readonly keyId: string;
+  readonly linkId: string;
+  readonly expiresAt: Date;
+}
+
+const selectionLinkType = "pluck-selection+jwt";
+
+/** @param lifeS seconds from now, 1 to maxLinkLifeS */
+export async function signSelectionLink(
+  signer: LinkSigner,
+  claims: SelectionClaims,
+  lifeS: number,
+  now: Date = new Date(),
+): Promise<{ token: string; linkId: string; expiresAt: Date }> {
+  const issuedAtS = Math.floor(now.getTime() / 1000);
+  const linkId = nanoid();
+  const token = await new SignJWT({ op: "archive", fmt: claims.format, sel: claims.selectionSha256, usr: claims.user })
+    .setProtectedHeader({ alg: "EdDSA", kid: signer.keyId, typ: selectionLinkType })
+    .setIssuer("pluck")
+    .setAudience(claims.agentId)
+    .setIssuedAt(issuedAtS)
+    .setExpirationTime(issuedAtS + lifeS)
+    .setJti(linkId)
+    .sign(signer.privateKey);
+  return { token, linkId, expiresAt: new Date((issuedAtS + lifeS) * 1000) };
+}
+
+/**
+ * Verifies a selection's token; whether it is for the selection at hand is the caller's to compare.
+ * @throws PluckError link_expired, or link_invalid for everything else that is wrong with it
+ */
+export async function verifySelectionLink(token: string, keys: JSONWebKeySet, agentId: string, now: Date = new Date()): Promise<VerifiedSelectionLink> {
+  const payload = await verifyToken(token, keys, { agentId, type: selectionLinkType }, now);
+  const format = archiveFormats.find((known) => known === payload["fmt"]);
+  const { usr, sel, jti, exp } = payload;
+  if (payload["op"] !== "archive" || format === undefined || typeof usr !== "string" || typeof sel !== "string" || jti === undefined || exp === undefined) {
+    throw new PluckError("link_invalid", "The link is not for an archive of a selection.");
+  }
+  return { agentId, keyId: String(decodeProtectedHeader(token).kid), format, selectionSha256: sel, user: usr, linkId: jti, expiresAt: new Date(exp * 1000) };
+}
+
+/** `{agent public url}/v1/archive?token=…`: to be posted to, with the selection as a form. */
+export function selectionUrl(publicUrl: string, token: string): string {
+  return `${publicUrl.replace(/\/+$/, "")}${selectionPath}?token=${encodeURIComponent(token)}`;
+}
+export const selectionPath = "/v1/archive";
 
 /** The agent's URL paths, by what they serve. */
 export const agentRoutes = {

@@ -1,13 +1,14 @@
 import { Hono, type Context } from "hono";
 import { nanoid } from "nanoid";
 import { PluckError, toProblem } from "../../shared/errors.ts";
-import type { AgentRoute } from "../../shared/link.ts";
+import { selectionPath, type AgentRoute } from "../../shared/link.ts";
 import { getArchive } from "./archive.ts";
-import { answerPreflight, corsHeaders } from "./cors.ts";
+import { allowedOrigins, answerPreflight, corsHeaders } from "./cors.ts";
 import { getDownload } from "./download.ts";
 import { getFileInfo } from "./file-info.ts";
 import { getFiles } from "./files.ts";
-import type { AgentEnv, AgentServices } from "./request.ts";
+import { findMount, type AgentEnv, type AgentServices } from "./request.ts";
+import { postSelection } from "./selection.ts";
 
 type Handler = (context: Context<AgentEnv>, services: AgentServices) => Promise<Response>;
 
@@ -37,8 +38,7 @@ export function createAgentApp(services: AgentServices): Hono<AgentEnv> {
     context.set("requestId", nanoid());
     await next();
     const { res } = context;
-    const mount = services.mounts.get(mountIdOf(context.req.path));
-    for (const [name, value] of Object.entries({ ...hardening, ...corsHeaders(context, mount), "X-Request-Id": context.get("requestId") })) {
+    for (const [name, value] of Object.entries({ ...hardening, ...corsHeaders(context, allowedOrigins(context, services)), "X-Request-Id": context.get("requestId") })) {
       res.headers.set(name, value);
     }
     const route = routeOf(context.req.path);
@@ -49,12 +49,21 @@ export function createAgentApp(services: AgentServices): Hono<AgentEnv> {
 
   for (const [route, handler] of Object.entries(routes)) {
     app.get(`/v1/mounts/:mount_id/${route}`, async (context) => await handler(context, services));
-    app.options(`/v1/mounts/:mount_id/${route}`, (context) => answerPreflight(context, services));
+    app.options(`/v1/mounts/:mount_id/${route}`, (context) => {
+      findMount(context, services);
+      return answerPreflight(context, allowedOrigins(context, services), "GET, HEAD");
+    });
     app.all(`/v1/mounts/:mount_id/${route}`, (context) => {
       context.header("Allow", allowed);
       throw new PluckError("method_not_allowed", `A link answers ${allowed}.`);
     });
   }
+  app.post(selectionPath, async (context) => await postSelection(context, services));
+  app.options(selectionPath, (context) => answerPreflight(context, allowedOrigins(context, services), "POST"));
+  app.all(selectionPath, (context) => {
+    context.header("Allow", "POST, OPTIONS");
+    throw new PluckError("method_not_allowed", "An archive of a selection is asked for by POST, with the selection as a form.");
+  });
   app.get("/healthz", (context) => context.json({ status: "ok" }, 200, { "Cache-Control": "no-store" }));
   app.get("/metrics", async (context) => context.body(await metrics.registry.metrics(), 200, { "Content-Type": metrics.registry.contentType }));
 
@@ -80,13 +89,10 @@ function answerProblem(context: Context<AgentEnv>, error: unknown): Response {
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
-function mountIdOf(path: string): string {
-  return /^\/v1\/mounts\/([^/]+)\//.exec(path)?.[1] ?? "";
-}
-
 /** A label of few values: never a path that a client made up. */
 function routeOf(path: string): string {
   const last = path.slice(path.lastIndexOf("/") + 1);
   if (path.startsWith("/v1/mounts/") && Object.hasOwn(routes, last)) return last;
+  if (path === selectionPath) return "selection";
   return path === "/healthz" || path === "/metrics" ? path.slice(1) : "other";
 }

@@ -51,7 +51,7 @@ export async function sendArchive(
   const body = await startTransfer(
     {
       ...services,
-      mount, link: granted.link, operation: "archive", path: granted.path,
+      sources: [{ mount, path: granted.path }], link: granted.link, operation: "archive",
       requestId: context.get("requestId"), outgoing: context.env?.outgoing,
     },
     supplyOf(chunks, (reason) => stop.abort(reason)),

@@ -1,29 +1,35 @@
 import type { Context } from "hono";
-import type { OpenMount } from "../mounts/open-mount.ts";
-import { findMount, type AgentEnv, type AgentServices } from "./request.ts";
+import { selectionPath } from "../../shared/link.ts";
+import type { AgentEnv, AgentServices } from "./request.ts";
 
 const exposed = "Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Last-Modified, Retry-After, X-Request-Id";
 const allowedRequestHeaders = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since";
 const preflightLifeS = 600;
 
-/** Lets pages of the mount's own web origin read the answer, and no others. */
-export function corsHeaders(context: Context<AgentEnv>, mount: OpenMount | undefined): Record<string, string> {
+/** The origins whose pages may read an answer: those of the mount that the path names; of a selection, whose mounts only its body names, those of all mounts. */
+export function allowedOrigins(context: Context<AgentEnv>, { mounts }: Pick<AgentServices, "mounts">): string[] {
+  const named = /^\/v1\/mounts\/([^/]+)\//.exec(context.req.path)?.[1];
+  const asked = named !== undefined ? [mounts.get(named)] : context.req.path === selectionPath ? mounts.list() : [];
+  return [...new Set(asked.flatMap((mount) => mount?.webOrigin ?? []))];
+}
+
+/** Lets pages of these origins read the answer, and no others. */
+export function corsHeaders(context: Context<AgentEnv>, origins: readonly string[]): Record<string, string> {
   const origin = context.req.header("origin");
-  const allowed = mount?.webOrigin ?? undefined;
-  if (allowed === undefined) return {};
-  if (origin !== allowed) return { Vary: "Origin" };
-  return { Vary: "Origin", "Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": exposed };
+  if (origins.length === 0) return {};
+  if (origin === undefined || !origins.includes(origin)) return { Vary: "Origin" };
+  return { Vary: "Origin", "Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed };
 }
 
 /** OPTIONS: the browser asks before it sends a Range or a bearer token. */
-export function answerPreflight(context: Context<AgentEnv>, services: AgentServices): Response {
-  const headers = corsHeaders(context, findMount(context, services));
+export function answerPreflight(context: Context<AgentEnv>, origins: readonly string[], methods: string): Response {
+  const headers = corsHeaders(context, origins);
   if (headers["Access-Control-Allow-Origin"] === undefined) return new Response(null, { status: 204, headers });
   return new Response(null, {
     status: 204,
     headers: {
       ...headers,
-      "Access-Control-Allow-Methods": "GET, HEAD",
+      "Access-Control-Allow-Methods": methods,
       "Access-Control-Allow-Headers": allowedRequestHeaders,
       "Access-Control-Max-Age": String(preflightLifeS),
     },

@@ -71,7 +71,7 @@ async function sendRanges(
   const body = await startTransfer(
     {
       ...services,
-      mount: granted.mount, link: granted.link, operation: "download", path: granted.path,
+      sources: [granted], link: granted.link, operation: "download",
       requestId: context.get("requestId"), outgoing: context.env?.outgoing,
     },
     supplyParts(parts, (chunk) => granted.mount.reader.recycle?.(chunk)),

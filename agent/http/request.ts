@@ -73,13 +73,13 @@ export function findMount(context: Context<AgentEnv>, { mounts }: AgentServices)
  * The query as it came over the wire. Below Hono, because a URL object would take raw bytes of a
  * request line for characters and encode them anew.
  */
-function toRawQuery(context: Context<AgentEnv>): string {
+export function toRawQuery(context: Context<AgentEnv>): string {
   const url = context.env?.incoming?.url ?? context.req.url;
   const mark = url.indexOf("?");
   return mark < 0 ? "" : url.slice(mark + 1).replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-function tokenOf(context: Context<AgentEnv>, query: URLSearchParams): string | undefined {
+export function tokenOf(context: Context<AgentEnv>, query: URLSearchParams): string | undefined {
   const inQuery = query.get("token");
   if (inQuery !== null && inQuery !== "") return inQuery;
   return /^Bearer +(\S+) *$/i.exec(context.req.header("authorization") ?? "")?.[1];

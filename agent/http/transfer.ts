@@ -19,12 +19,20 @@ export interface ByteSupply {
   cancel(reason: Error): void;
 }
 
-export interface TransferContext {
+/** A mount that a transfer reads. */
+export interface TransferSource {
   readonly mount: OpenMount;
-  readonly link: VerifiedLink;
-  readonly operation: "download" | "archive";
   /** As asked for. */
   readonly path: string;
+}
+
+export interface TransferContext {
+  /** Usually one; an archive of a selection may read several. */
+  readonly sources: readonly [TransferSource, ...TransferSource[]];
+  /** With several sources: the index of the one that what comes now is read from. */
+  readonly currentSource?: () => number;
+  readonly link: Pick<VerifiedLink, "linkId" | "user">;
+  readonly operation: "download" | "archive";
   readonly requestId: string;
   /** The response below Hono; undefined in tests without a socket. */
   readonly outgoing: ServerResponse | undefined;
@@ -37,7 +45,9 @@ export interface TransferContext {
  * Starts a transfer and waits for its first chunk, so that what fails at once is still answered with
  * a problem document. From then on every failure (a read, the end of the mount) breaks the
  * connection: a body is whole or visibly broken. The chunk that completes an announced length is held
- * back until the disk is known to be the one that the first was read from; an archive has its own check. The transfer is counted and reported on every path.
+ * back until the disk is known to be the one that the first was read from; an archive has its own check.
+ * The transfer is counted and reported on every path; one of several sources is reported once for each, with the bytes that went out
+ * while that one was being read.
  *
  * The lease is kept by `beginTransfer` until the last byte was handed to the system.
  *
@@ -62,8 +72,8 @@ class Transfer {
   readonly #lengthBytes: number | undefined;
   readonly #sentChunks: SentChunks | undefined;
   readonly #startedAt = performance.now();
-  readonly #endLease: () => void;
-  readonly #onMountEnded = (): void => this.#breakOff(this.#context.mount.ended.reason);
+  readonly #endLeases: readonly (() => void)[];
+  readonly #onMountEnded = (event: Event): void => this.#breakOff((event.target as AbortSignal).reason);
   readonly #onClose = (): void => this.#closed();
   #usedFirst = false;
   #readBytes = 0;
@@ -72,6 +82,9 @@ class Transfer {
   /** Handed to the response so far, and what of it the socket has asked beyond. */
   #givenBytes = 0;
   #sentBytes = 0;
+  /** The same by source, and the source of what was given last. */
+  readonly #sentOf: number[];
+  #givenOf = 0;
   #isWhole = false;
   #isOver = false;
   #fail: ((error: Error) => void) | undefined;
@@ -80,15 +93,16 @@ class Transfer {
     this.#context = context;
     this.#supply = supply;
     this.#lengthBytes = lengthBytes;
-    this.#endLease = context.mount.beginTransfer();
+    this.#endLeases = context.sources.map(({ mount }) => mount.beginTransfer());
+    this.#sentOf = context.sources.map(() => 0);
     if (supply.recycle !== undefined) this.#sentChunks = new SentChunks(context.outgoing, (chunk) => supply.recycle?.(chunk));
-    context.mount.ended.addEventListener("abort", this.#onMountEnded);
+    for (const { mount } of context.sources) mount.ended.addEventListener("abort", this.#onMountEnded);
     context.outgoing?.on("close", this.#onClose);
   }
 
   async first(): Promise<Uint8Array | undefined> {
     try {
-      this.#context.mount.ended.throwIfAborted();
+      for (const { mount } of this.#context.sources) mount.ended.throwIfAborted();
       const ended = new Promise<never>((_, reject) => (this.#fail = reject));
       const chunk = await Promise.race([this.#next(), ended]);
       this.#hasBegun = true;
@@ -106,11 +120,17 @@ class Transfer {
     try {
       chunk = await this.#supply.next();
     } catch (error) {
-      throw this.#isOver ? error : await causeOf(this.#context.mount, error);
+      throw this.#isOver ? error : await this.#causeOf(error);
     }
     this.#readBytes += chunk?.length ?? 0;
-    if (this.#lengthBytes !== undefined && this.#readBytes >= this.#lengthBytes) await this.#context.mount.assertUnchanged();
+    if (this.#lengthBytes !== undefined && this.#readBytes >= this.#lengthBytes) await assertAllUnchanged(this.#context.sources);
     return chunk;
+  }
+
+  async #causeOf(error: unknown): Promise<unknown> {
+    let cause = error;
+    for (const { mount } of this.#context.sources) cause = await causeOf(mount, cause);
+    return cause;
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>, first: Uint8Array | undefined): Promise<void> {
@@ -131,6 +151,7 @@ class Transfer {
       this.#givenBytes += chunk.length;
       if (this.#lengthBytes !== undefined && this.#givenBytes > this.#lengthBytes) throw this.#lengthError();
       this.#sentChunks?.gave(chunk);
+      this.#givenOf = this.#context.currentSource?.() ?? 0;
       controller.enqueue(chunk);
     } catch (error) {
       this.#breakOff(error);
@@ -175,42 +196,52 @@ class Transfer {
   }
 
   #countSent(): void {
-    this.#context.metrics.bytesSent.inc(this.#givenBytes - this.#sentBytes);
+    const bytes = this.#givenBytes - this.#sentBytes;
+    this.#context.metrics.bytesSent.inc(bytes);
+    this.#sentOf[this.#givenOf] = (this.#sentOf[this.#givenOf] ?? 0) + bytes;
     this.#sentBytes = this.#givenBytes;
   }
 
   #over(outcome: string, cause?: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const { mount, link, operation, path, outgoing, logger, metrics, report, requestId } = this.#context;
-    mount.ended.removeEventListener("abort", this.#onMountEnded);
+    const { sources, link, operation, outgoing, logger, metrics, report, requestId } = this.#context;
+    for (const { mount } of sources) mount.ended.removeEventListener("abort", this.#onMountEnded);
     outgoing?.off("close", this.#onClose);
     if (outcome === "complete") this.#countSent();
     else this.#supply.cancel(cause instanceof Error ? cause : new Error(outcome));
-    this.#endLease();
+    for (const endLease of this.#endLeases) endLease();
     metrics.transfers.inc({ operation, outcome });
     if (outcome === "io_error" && this.#hasBegun) metrics.nbdErrors.inc();
-    report({
-      id: randomUUID(),
-      at: new Date().toISOString(),
-      type: "transfer_finished",
-      mount_id: mount.mountId,
-      link_id: link.linkId.slice(0, 64),
-      user: link.user.slice(0, 256),
-      operation,
-      path,
-      bytes: this.#sentBytes,
-      outcome,
-    });
-    logger[outcome === "complete" || outcome === "client_gone" ? "info" : "warn"](
-      {
-        request_id: requestId, mount_id: mount.mountId, link_id: link.linkId, user: link.user, operation, path,
-        bytes: this.#sentBytes, outcome, duration_ms: Math.round(performance.now() - this.#startedAt),
-        ...(cause === undefined ? {} : { err: cause }),
-      },
-      "transfer finished",
-    );
+    for (const [index, { mount, path }] of sources.entries()) {
+      const bytes = this.#sentOf[index] ?? 0;
+      report({
+        id: randomUUID(),
+        at: new Date().toISOString(),
+        type: "transfer_finished",
+        mount_id: mount.mountId,
+        link_id: link.linkId.slice(0, 64),
+        user: link.user.slice(0, 256),
+        operation,
+        path,
+        bytes,
+        outcome,
+      });
+      logger[outcome === "complete" || outcome === "client_gone" ? "info" : "warn"](
+        {
+          request_id: requestId, mount_id: mount.mountId, link_id: link.linkId, user: link.user, operation, path,
+          bytes, outcome, duration_ms: Math.round(performance.now() - this.#startedAt),
+          ...(cause === undefined ? {} : { err: cause }),
+        },
+        "transfer finished",
+      );
+    }
   }
+}
+
+/** @throws PluckError backup_in_use when a job is at work on one of them */
+export async function assertAllUnchanged(sources: readonly Pick<TransferSource, "mount">[]): Promise<void> {
+  for (const { mount } of sources) await mount.assertUnchanged();
 }
 
 function outcomeOf(error: unknown): string {

@@ -54,6 +54,30 @@ export interface DiskReader {
    * from "/", where each readable volume is a folder.
    */
   walk(request: PathRequest): AsyncIterable<WalkItem>;
+
+  /**
+   * Finds many entries, each itself (a symlink is not followed), for an archive of them: in the order of
+   * a walk, and none twice, nor one that lies below another.
+   * @param items segments as written, from parseGuestPath
+   * @throws PluckError path_not_found for the first that is not there
+   */
+  select(items: readonly (readonly string[])[]): Promise<readonly SelectedNode[]>;
+
+  /**
+   * The selected entries, each with all below it: like `walk`, but every `path` (and `hardLinkOf`) is
+   * from the mount's root. A hard link of what was given before is one, also across items.
+   * @param paths from `select`
+   */
+  walkSelection(paths: readonly (readonly ByteString[])[]): AsyncIterable<WalkItem>;
+}
+
+/** An entry that was selected. */
+export interface SelectedNode {
+  /** Names from the mount's root; no symlink among the folders. */
+  readonly path: readonly ByteString[];
+  readonly type: NodeType;
+  /** Why it can't be read, where that is known beforehand. */
+  readonly error?: VolumeError;
 }
 
 export interface UnlockRequest {

@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
 import type { BlockSource } from "../blocks/block-source.ts";
 import { cached } from "../blocks/cached.ts";
+import type { ByteString } from "../filesystems/byte-string.ts";
 import type { FileSystem } from "../filesystems/filesystem.ts";
 import { scanVolumes, type ScanOptions } from "../volumes/scan.ts";
 import type { Volume } from "../volumes/volume.ts";
 import { PluckError } from "../../shared/errors.ts";
-import { formatGuestPath } from "../../shared/guest-path.ts";
+import { formatGuestPath, formatName } from "../../shared/guest-path.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { ChunkPool } from "./chunk-pool.ts";
 import { type ContentRange, contentStream, readContent } from "./content.ts";
-import type { DiskReader, JsonPage, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, JsonPage, ListPage, ListRequest, NodeError, NodeInfo, PathRequest, ResolvedNode, SelectedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { EncryptedVolumes, type LockedVolume } from "./encrypted-volumes.ts";
 import { FolderCache } from "./folder.ts";
 import { openGuestVolumes } from "./guest-volumes.ts";
@@ -22,7 +23,8 @@ import { findRawVolume, rawContents } from "./raw-volume.ts";
 import { ReadBudget } from "./read-budget.ts";
 import { toNodeError, toReaderError } from "./reader-error.ts";
 import { findVolume, type NodePlace, resolvePath } from "./resolve.ts";
-import { walkFolder } from "./walk.ts";
+import { selectNodes, walkSelection } from "./selection.ts";
+import { type WalkContext, walkFolder } from "./walk.ts";
 
 /** Metadata of the disk kept in memory. */
 const cacheBytes = 32 * 1024 * 1024;
@@ -58,6 +60,7 @@ export interface OpenDiskOptions {
 /** A disk reader whose walk also comes in groups, as it crosses to another thread. */
 export interface OpenDisk extends DiskReader {
   walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void>;
+  walkSelectionGroups(paths: readonly (readonly ByteString[])[], signal: AbortSignal): AsyncGenerator<WalkItem[], void, void>;
   readChunks(request: PathRequest & { readonly offset: number; readonly length: number }, signal: AbortSignal, pool?: ChunkPool): AsyncGenerator<Uint8Array, void, void>;
   close(): Promise<void>;
 }
@@ -248,29 +251,49 @@ class LocalDisk implements OpenDisk {
     return { path: [volume.name], type: "file", size: source.sizeBytes, etag: this.#etag(["raw", volume.name, volume.summary.kind, start, source.sizeBytes]) };
   }
 
-  /** The disk's volumes; with the guests' own trees where the path may lead into one. */
-  async #volumesFor({ segments: [first] }: PathRequest): Promise<readonly OpenVolume[]> {
+  /** The disk's volumes; with the guests' own trees where the path, or one of several, may lead into one. */
+  async #volumesFor({ segments: [first] }: Pick<PathRequest, "segments">, ...others: Pick<PathRequest, "segments">[]): Promise<readonly OpenVolume[]> {
     const open = this.#open;
-    if (first !== undefined && findVolume(open, first) !== undefined) return open;
+    const isOfVolume = (name: string | undefined): boolean => name !== undefined && findVolume(open, name) !== undefined;
+    if (isOfVolume(first) && others.every(({ segments }) => isOfVolume(segments[0]))) return open;
     if (this.#guests?.of !== open) this.#guests = { of: open, volumes: openGuestVolumes(open) };
     return [...open, ...(await this.#guests.volumes)];
   }
 
-  async *walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
-    const ended = new AbortController();
-    try {
-      for await (const group of this.walkGroups(request, ended.signal)) yield* group;
-    } finally {
-      ended.abort();
-    }
+  walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
+    return itemsOf((signal) => this.walkGroups(request, signal));
   }
 
   async *walkGroups(request: PathRequest, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
+    yield* this.#walking(signal, async (ended) => walkFolder(this.#walkContext(await this.#volumesFor(request)), request, ended));
+  }
+
+  async select(items: readonly (readonly string[])[]): Promise<readonly SelectedNode[]> {
+    return this.#reading("selecting", async () => selectNodes(await this.#volumesOf(items), items));
+  }
+
+  walkSelection(paths: readonly (readonly ByteString[])[]): AsyncGenerator<WalkItem, void, void> {
+    return itemsOf((signal) => this.walkSelectionGroups(paths, signal));
+  }
+
+  async *walkSelectionGroups(paths: readonly (readonly ByteString[])[], signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
+    yield* this.#walking(signal, async (ended) => walkSelection(this.#walkContext(await this.#volumesOf(paths.map((path) => path.map(formatName)))), paths, ended));
+  }
+
+  async #volumesOf(items: readonly (readonly string[])[]): Promise<readonly OpenVolume[]> {
+    const [first, ...others] = items.map((segments) => ({ segments }));
+    return await this.#volumesFor(first ?? { segments: [] }, ...others);
+  }
+
+  #walkContext(volumes: readonly OpenVolume[]): WalkContext {
+    return { volumes, folders: this.#folders, budget: this.#budget };
+  }
+
+  async *#walking(signal: AbortSignal, walk: (ended: AbortSignal) => Promise<AsyncGenerator<WalkItem[], void, void>>): AsyncGenerator<WalkItem[], void, void> {
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     ended.throwIfAborted();
     try {
-      const context = { volumes: await this.#volumesFor(request), folders: this.#folders, budget: this.#budget };
-      yield* walkFolder(context, request, ended);
+      yield* await walk(ended);
     } catch (error) {
       if (ended.aborted) throw ended.reason;
       throw toReaderError(error, "walk");
@@ -293,6 +316,15 @@ class LocalDisk implements OpenDisk {
 
   #etag(parts: readonly (string | number | bigint | undefined)[]): string {
     return createHash("sha256").update([this.#diskId(), ...parts].join("\0")).digest("base64url").slice(0, 27);
+  }
+}
+
+async function* itemsOf(walk: (signal: AbortSignal) => AsyncGenerator<WalkItem[], void, void>): AsyncGenerator<WalkItem, void, void> {
+  const ended = new AbortController();
+  try {
+    for await (const group of walk(ended.signal)) yield* group;
+  } finally {
+    ended.abort();
   }
 }
 

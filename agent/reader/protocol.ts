@@ -1,4 +1,5 @@
 import type { ErrorBody } from "../../shared/errors.ts";
+import type { ByteString } from "../filesystems/byte-string.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
 import type { ListRequest, NodeError, PathRequest, UnlockRequest } from "./disk-reader.ts";
 import type { PackedGroup } from "./pack-walk.ts";
@@ -14,9 +15,11 @@ export type ToWorker =
   | { readonly kind: "open"; readonly id: number; readonly request: OpenDiskRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "list" | "listJson"; readonly request: ListRequest }
   | { readonly kind: "call"; readonly id: number; readonly method: "info" | "resolve"; readonly request: PathRequest }
+  | { readonly kind: "call"; readonly id: number; readonly method: "select"; readonly request: readonly (readonly string[])[] }
   | { readonly kind: "call"; readonly id: number; readonly method: "unlock"; readonly request: UnlockRequest }
   | { readonly kind: "read"; readonly id: number; readonly request: PathRequest & { readonly offset: number; readonly length: number } }
   | { readonly kind: "walk"; readonly id: number; readonly request: PathRequest }
+  | { readonly kind: "walk-selection"; readonly id: number; readonly paths: readonly (readonly ByteString[])[] }
   | { readonly kind: "credit"; readonly id: number; readonly bytes: number }
   | { readonly kind: "cancel"; readonly id: number }
   /** A chunk's buffer comes back, to be filled again. */

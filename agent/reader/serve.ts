@@ -2,6 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import { PluckError, toErrorBody } from "../../shared/errors.ts";
 import { ChunkPool } from "./chunk-pool.ts";
 import type { OpenDisk } from "./disk.ts";
+import type { WalkItem } from "./disk-reader.ts";
 import type { JsonPage } from "./disk-reader.ts";
 import { packGroup } from "./pack-walk.ts";
 import type { FromWorker, OpenDiskRequest, OpenedDisk, SiblingSocket, ToWorker } from "./protocol.ts";
@@ -59,6 +60,7 @@ class DiskServer {
           const disk = this.#opened();
           if (message.method === "list") return disk.list(message.request);
           if (message.method === "listJson") return disk.listJson(message.request);
+          if (message.method === "select") return disk.select(message.request);
           if (message.method === "unlock") {
             await disk.unlock(message.request).finally(() => message.request.secret.fill(0));
             return disk.volumes;
@@ -73,11 +75,9 @@ class DiskServer {
           return length;
         });
       case "walk":
-        return void this.#stream(message.id, streamCreditBytes, (signal) => this.#opened().walkGroups(message.request, signal), (items) => {
-          const group = packGroup(items);
-          this.send({ kind: "group", id: message.id, group }, [group.bytes.buffer as ArrayBuffer]);
-          return group.cost;
-        });
+        return this.#walk(message.id, (signal) => this.#opened().walkGroups(message.request, signal));
+      case "walk-selection":
+        return this.#walk(message.id, (signal) => this.#opened().walkSelectionGroups(message.paths, signal));
       case "siblings":
         return this.#siblings.resolve(message.disks);
       case "recycle":
@@ -119,6 +119,14 @@ class DiskServer {
     } catch (error) {
       this.send({ kind: "error", id, error: toErrorBody(toReaderError(error, "disk")) });
     }
+  }
+
+  #walk(id: number, source: (signal: AbortSignal) => AsyncIterable<WalkItem[]>): void {
+    void this.#stream(id, streamCreditBytes, source, (items) => {
+      const group = packGroup(items);
+      this.send({ kind: "group", id, group }, [group.bytes.buffer as ArrayBuffer]);
+      return group.cost;
+    });
   }
 
   /** Sends what `source` gives as long as there is credit. @param sendOne sends one value and returns its cost in bytes */

@@ -200,7 +200,7 @@ export class Traversal {
   }
 }
 
-function asDiskError(error: unknown, reading: string): DiskError {
+export function asDiskError(error: unknown, reading: string): DiskError {
   const { code, detail } = toNodeError(toReaderError(error, reading), reading);
   return new DiskError(code, detail, { cause: error });
 }

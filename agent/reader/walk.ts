@@ -1,3 +1,4 @@
+import type { MaybePromise } from "../blocks/block-source.ts";
 import { DiskError } from "../blocks/disk-error.ts";
 import type { Attributes, DirectoryEntry } from "../filesystems/filesystem.ts";
 import { PluckError } from "../../shared/errors.ts";
@@ -23,9 +24,9 @@ const batchesAhead = 4;
 /** Contents of small files held before their turn. */
 const maxAheadBytes = 8 * 1024 * 1024;
 /** Folders read before their turn. */
-const foldersAhead = 4;
+export const foldersAhead = 4;
 
-interface WalkContext {
+export interface WalkContext {
   readonly volumes: readonly OpenVolume[];
   readonly folders: FolderCache;
   readonly budget: ReadBudget;
@@ -50,6 +51,17 @@ export async function* walkFolder(context: WalkContext, request: PathRequest, si
   const traversal = new Traversal(context.volumes, context.folders, place, foldersAhead);
   await traversal.start();
   yield [await describeTop(place)];
+  yield* walkVisits(traversal, depth, context, signal);
+}
+
+/** What a walk goes through; in the order of its visits. */
+export interface Visits {
+  /** The next entry; undefined after the last. */
+  next(): MaybePromise<Visit | undefined>;
+}
+
+/** The items of all visits, in groups. @param depth how many names of each path are left away */
+export async function* walkVisits(traversal: Visits, depth: number, context: WalkContext, signal: AbortSignal): AsyncGenerator<WalkItem[], void, void> {
   const links = new HardLinks();
   const ahead: Batch[] = [];
   let bytesAhead = 0;
@@ -72,7 +84,7 @@ export async function* walkFolder(context: WalkContext, request: PathRequest, si
   }
 }
 
-async function takeVisits(traversal: Traversal): Promise<Visit[]> {
+async function takeVisits(traversal: Visits): Promise<Visit[]> {
   const visits: Visit[] = [];
   while (visits.length < batchEntries) {
     const next = traversal.next();

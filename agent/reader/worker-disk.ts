@@ -1,7 +1,8 @@
 import { fromErrorBody, type PluckError } from "../../shared/errors.ts";
 import type { VolumeSummary } from "../../shared/messages.ts";
+import type { ByteString } from "../filesystems/byte-string.ts";
 import { minPooledBytes } from "./chunk-pool.ts";
-import type { DiskReader, JsonPage, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
+import type { DiskReader, JsonPage, ListPage, ListRequest, NodeInfo, PathRequest, ResolvedNode, SelectedNode, UnlockRequest, WalkItem } from "./disk-reader.ts";
 import { type PackedGroup, unpackGroup } from "./pack-walk.ts";
 import type { OpenedDisk, ToWorker } from "./protocol.ts";
 import type { ReaderWorker } from "./reader-worker.ts";
@@ -61,8 +62,20 @@ export class WorkerDisk implements DiskReader {
     if (buffer instanceof ArrayBuffer && buffer.byteLength >= minPooledBytes) this.worker.send({ kind: "recycle", buffer }, [buffer]);
   }
 
-  async *walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
-    const stream = new WorkerStream<PackedGroup>(this.worker, (id) => ({ kind: "walk", id, request }));
+  walk(request: PathRequest): AsyncGenerator<WalkItem, void, void> {
+    return this.#walkItems((id) => ({ kind: "walk", id, request }));
+  }
+
+  async select(items: readonly (readonly string[])[]): Promise<readonly SelectedNode[]> {
+    return (await this.worker.call((id) => ({ kind: "call", id, method: "select", request: items }))) as readonly SelectedNode[];
+  }
+
+  walkSelection(paths: readonly (readonly ByteString[])[]): AsyncGenerator<WalkItem, void, void> {
+    return this.#walkItems((id) => ({ kind: "walk-selection", id, paths }));
+  }
+
+  async *#walkItems(request: (id: number) => ToWorker): AsyncGenerator<WalkItem, void, void> {
+    const stream = new WorkerStream<PackedGroup>(this.worker, request);
     try {
       for (let group = await stream.next(); group !== undefined; group = await stream.next()) {
         stream.took(group.cost);

@@ -3,6 +3,8 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Context as HonoContext } from "hono";
 import {
   cleanupStatusSchema,
+  createArchiveSchema,
+  createdArchiveSchema,
   createdLinkSchema,
   createLinkSchema,
   defaultListingLimit,
@@ -18,6 +20,7 @@ import {
 import { PluckError } from "../../shared/errors.ts";
 import { pathFromQuery } from "../../shared/guest-path.ts";
 import { type AgentRoute, archiveFormats, type LinkOperation } from "../../shared/link.ts";
+import { createArchive } from "../services/mounts/create-archive.ts";
 import { endMount } from "../services/mounts/end-mount.ts";
 import { extendMount } from "../services/mounts/extend-mount.ts";
 import { getMount, listMounts } from "../services/mounts/get-mount.ts";
@@ -203,6 +206,27 @@ const linksRoute = createRoute({
   responses: { 201: json(createdLinkSchema, "The link"), ...problems("mount_not_found", "agent_offline", "agent_timeout") },
 });
 
+const archivesRoute = createRoute({
+  method: "post",
+  path: "/restore/archives",
+  tags,
+  security: bearer,
+  summary: "Make a link to one archive of many files and folders",
+  description:
+    "Of one mount, or of several on the same agent. POST `selection` as it is to `url`, as a form (application/x-www-form-urlencoded): a browser's form does, or `curl --data-urlencode selection@-`. The answer is the archive. " +
+    "Names in it begin below the deepest folder that all items have in common; with several mounts each stands in a folder `<backup_id>-disk-<n>`, with its whole path. An item inside another is there once, and a symlink is packed as one. " +
+    "An item that is not there is answered with `path_not_found` before the first byte; one that can't be read ends the archive, unless `&on_error=report` is added to the url.",
+  request: {
+    body: body(createArchiveSchema, {
+      twoDisks: {
+        summary: "A folder of one disk and a file of another",
+        value: { format: "tar.gz", name: "pgtest1", items: [{ mount_id: "mnt-V1StGXR8_Z5jdHi6B-myT", path: "/p2/etc" }, { mount_id: "mnt-zBA7Cfp-NjziwDK8m5w2m", path: "/disk/PG_VERSION" }] },
+      },
+    }),
+  },
+  responses: { 201: json(createdArchiveSchema, "The link, and what to post to it"), ...problems("mount_not_found", "body_too_large", "agent_offline", "agent_timeout") },
+});
+
 /** The mounts and what is inside them. */
 export const restoreRoutes = createRouter()
   .openapi(mountRoute, async (c) => {
@@ -215,6 +239,11 @@ export const restoreRoutes = createRouter()
   .openapi(listRoute, async (c) => c.json({ mounts: await listMounts({ ctx: c.var.ctx, input: undefined }) }, 200))
   .openapi(resourcesRoute, async (c) => c.json(await listResources({ ctx: c.var.ctx, input: undefined }), 200))
   .openapi(cleanupRoute, async (c) => c.json(await cleanupStatus({ ctx: c.var.ctx, input: undefined }), 200))
+  .openapi(archivesRoute, async (c) => {
+    const { url, selection, expiresAt } = await createArchive({ ctx: c.var.ctx, input: c.req.valid("json") });
+    c.header("Cache-Control", "no-store");
+    return c.json({ url, selection, expires_at: expiresAt.toISOString() }, 201);
+  })
   .openapi(getRoute, async (c) => c.json(await getMount({ ctx: c.var.ctx, input: c.req.valid("param").mount_id }), 200))
   .openapi(endRoute, async (c) => {
     await endMount({ ctx: c.var.ctx, input: { mountId: c.req.valid("param").mount_id, reason: "requested" } });

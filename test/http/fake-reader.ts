@@ -1,9 +1,9 @@
 import { PluckError } from "../../shared/errors.ts";
-import { nameCandidates } from "../../shared/guest-path.ts";
+import { formatName, nameCandidates } from "../../shared/guest-path.ts";
 import { textToByteString, type ByteString } from "../../agent/filesystems/byte-string.ts";
 import type { NodeType, Timestamp } from "../../agent/filesystems/filesystem.ts";
 import { toJsonPage } from "../../agent/reader/listing.ts";
-import type { DiskReader, ListedNode, NodeError, PathRequest, WalkEntry, WalkItem } from "../../agent/reader/disk-reader.ts";
+import type { DiskReader, ListedNode, NodeError, PathRequest, SelectedNode, WalkEntry, WalkItem } from "../../agent/reader/disk-reader.ts";
 
 /** A node of a made-up disk. Names are byte strings. */
 export interface FakeNode {
@@ -147,6 +147,17 @@ export class FakeReader implements DiskReader {
   async *walk(request: PathRequest): AsyncGenerator<WalkItem> {
     const { node } = this.find(request);
     yield* this.#walkNode(node, []);
+  }
+
+  async select(items: readonly (readonly string[])[]): Promise<SelectedNode[]> {
+    return structuredClone(items).map((segments) => {
+      const { node, path } = this.find({ segments, withinDepth: segments.length });
+      return { path, type: node.type, ...(node.error === undefined ? {} : { error: node.error }) };
+    });
+  }
+
+  async *walkSelection(paths: readonly (readonly ByteString[])[]): AsyncGenerator<WalkItem> {
+    for (const path of structuredClone(paths)) yield* this.#walkNode(this.find({ segments: path.map(formatName), withinDepth: path.length }).node, path);
   }
 
   async *#walkNode(node: FakeNode, path: readonly ByteString[]): AsyncGenerator<WalkItem> {

@@ -55,9 +55,13 @@ export class EntryNames {
   /** Where an entry's path differs from the plain rule: hard links must find their target. */
   readonly #renamed = new Map<string, ByteString>();
 
+  /** Entries may come without the folders above them, as of a selection; all of one folder come together. */
+  readonly #hasGaps: boolean;
+
   /** @param rootName the walked folder's own name; undefined when its entries stand at the archive's top */
-  constructor(rule: NameRule, rootName: ByteString | undefined) {
+  constructor(rule: NameRule, rootName: ByteString | undefined, hasGaps = false) {
     this.#rule = rule;
+    this.#hasGaps = hasGaps;
     const top: OpenFolder = { sourceName: undefined, prefix: "", taken: new Map() };
     this.#open = [top];
     if (rootName !== undefined) this.#open.push({ sourceName: rootName, prefix: `${this.#claim(top, rootName)}/`, taken: new Map() });
@@ -73,12 +77,27 @@ export class EntryNames {
   name(path: readonly ByteString[], isFolder: boolean): ByteString {
     const name = path.at(-1);
     if (name === undefined) return this.root;
-    const parent = this.#parentOf(path);
+    if (this.#hasGaps) this.#openParents(path);
+    return this.#enter(this.#parentOf(path), path, name, isFolder);
+  }
+
+  #enter(parent: OpenFolder, path: readonly ByteString[], name: ByteString, isFolder: boolean): ByteString {
     const claimed = this.#claim(parent, name);
     const full = parent.prefix + claimed;
     if (claimed !== this.#rule(name)) this.#renamed.set(path.join("/"), claimed);
     if (isFolder) this.#open.push({ sourceName: name, prefix: `${full}/`, taken: new Map() });
     return full;
+  }
+
+  /** Leaves the folders that the path is not in, and enters those above it that did not come themselves. */
+  #openParents(path: readonly ByteString[]): void {
+    let depth = 0;
+    while (depth < path.length - 1 && this.#open[this.#base + depth]?.sourceName === path[depth]) depth++;
+    this.#open.length = this.#base + depth;
+    for (; depth < path.length - 1; depth++) {
+      const parent = this.#open.at(-1);
+      if (parent !== undefined) this.#enter(parent, path.slice(0, depth + 1), path[depth] ?? "", true);
+    }
   }
 
   /** The path that an entry given before has, for hard links. */

@@ -10,6 +10,8 @@ export interface ArchiveRequest {
   readonly walk: AsyncIterable<WalkItem>;
   /** The walked folder's own name; undefined for "/", whose volumes stand at the archive's top. */
   readonly rootName: ByteString | undefined;
+  /** Entries may come without the folders above them. */
+  readonly hasGaps?: boolean;
   /**
    * "fail": an entry that can't be read ends the archive without its trailer. "report": an entry known to
    * be unreadable before any of its bytes was sent is left out and named in PLUCK-ERRORS.txt.
@@ -32,7 +34,7 @@ export async function* writeArchive(request: ArchiveRequest, createEncoder: Enco
   const batch = new ByteBatch();
   const encoder = createEncoder(batch);
   const report = new ErrorReport();
-  const names = new EntryNames(encoder.nameRule, request.rootName);
+  const names = new EntryNames(encoder.nameRule, request.rootName, request.hasGaps);
   let open: OpenEntry | undefined;
   let isFirst = true;
   // A nested generator costs several turns of the event loop even when it yields nothing, so there is

@@ -1,11 +1,12 @@
 import { PluckError } from "../../../shared/errors.ts";
 import { parseGuestPath } from "../../../shared/guest-path.ts";
 import { type AgentRoute, agentRoutes, type ArchiveFormat, defaultLinkLifeS, linkUrl, signLink } from "../../../shared/link.ts";
-import type { Call } from "../../context.ts";
+import type { Call, Context } from "../../context.ts";
 import { getOpenMount } from "./get-mount.ts";
 import { touchMount } from "./lease.ts";
 import { sendMount } from "./open-on-agent.ts";
 import { recordEvent } from "./record-event.ts";
+import type { MountRecord } from "./rows.ts";
 
 export interface LinkRequest {
   readonly mountId: string;
@@ -34,11 +35,7 @@ export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ ur
   const operation = agentRoutes[route];
   const claims = { agentId: row.agentId, mountId, operation, path, user: ctx.actor.name, ...(format === undefined ? {} : { format }), ...(raw ? { raw } : {}) };
   const signer = await ctx.links.signer();
-  // After a change of keys, or from a coordinator that did not open the mount itself.
-  if (ctx.mounts.sentKeys.get(mountId) !== signer.keyId && disk.qcow2Path !== null) {
-    const order = { mountId, agentId: row.agentId, qcow2Path: disk.qcow2Path };
-    await ctx.mounts.once(`keys:${mountId}`, async () => await sendMount(ctx, order)).outcome;
-  }
+  await provideKeys(ctx, signer.keyId, { row, disk });
   const { token, linkId, expiresAt } = await signLink(signer, claims, input.lifeS ?? defaultLinkLifeS, ctx.clock.now());
   await recordEvent({
     ctx,
@@ -46,4 +43,11 @@ export async function issueLink({ ctx, input }: Call<LinkRequest>): Promise<{ ur
   });
   await touchMount({ ctx, input: row });
   return { url: linkUrl(agent.publicUrl, mountId, route, { path, format, ...parameters, ...(raw ? { raw: "true" } : {}), token }), expiresAt };
+}
+
+/** Tells the mount's agent the key that signs: after a change of keys, or from a coordinator that did not open the mount itself. */
+export async function provideKeys(ctx: Context, keyId: string, { row, disk }: Pick<MountRecord, "row" | "disk">): Promise<void> {
+  if (ctx.mounts.sentKeys.get(row.id) === keyId || disk.qcow2Path === null) return;
+  const order = { mountId: row.id, agentId: row.agentId, qcow2Path: disk.qcow2Path };
+  await ctx.mounts.once(`keys:${row.id}`, async () => await sendMount(ctx, order)).outcome;
 }
