@@ -3,13 +3,14 @@ import type { BlockExtent, BlockSource, MaybePromise } from "./block-source.ts";
 import { assertRange } from "./range.ts";
 
 export interface CacheOptions {
-  /** Bytes fetched and kept together; default 64 KiB. */
+  /** Bytes fetched and kept together; default cacheBlockBytes. */
   readonly blockSizeBytes?: number;
   /** Bytes kept at most; at least one block is. Default 32 MiB. */
   readonly capacityBytes?: number;
 }
 
-const DEFAULT_BLOCK_SIZE_BYTES = 65_536;
+/** A read that lies within one such block of the disk costs no copy: what is returned is a view of what is kept. */
+export const cacheBlockBytes = 65_536;
 const DEFAULT_CAPACITY_BYTES = 32 * 1024 * 1024;
 
 /**
@@ -43,7 +44,7 @@ class Cached implements BlockSource {
   #lastBlock: Uint8Array = new Uint8Array(0);
 
   constructor(source: BlockSource, options: CacheOptions) {
-    const { blockSizeBytes = DEFAULT_BLOCK_SIZE_BYTES, capacityBytes = DEFAULT_CAPACITY_BYTES } = options;
+    const { blockSizeBytes = cacheBlockBytes, capacityBytes = DEFAULT_CAPACITY_BYTES } = options;
     if (!Number.isSafeInteger(blockSizeBytes) || blockSizeBytes < 512) {
       throw new RangeError(`blockSizeBytes is ${blockSizeBytes}, expected an integer of 512 or more`);
     }

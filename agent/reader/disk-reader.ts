@@ -140,7 +140,7 @@ export interface ListPage {
 export interface JsonPage {
   /** The folder's own path after symlinks. */
   readonly path: readonly ByteString[];
-  /** UTF-8 of a JSON array of entries (entrySchema in shared/api.ts), alone in its buffer. */
+  /** UTF-8 of a JSON array of entries (entrySchema in shared/api.ts), nothing else in its buffer. */
   readonly entries: Uint8Array;
   readonly next?: string;
 }

@@ -8,6 +8,10 @@ import { TimestampFormatter } from "./timestamp.ts";
 
 /** Text is turned into bytes in pieces of about this many characters: joining a whole page as one string costs three times as much. */
 const pieceCharacters = 16 * 1024;
+/** Room made for an entry before its size is known: names of 30 bytes in folders not too deep. */
+const likelyEntryBytes = 224;
+/** UTF-8 needs at most so many bytes for one UTF-16 unit. */
+const maxBytesPerUnit = 3;
 /** 10,000 entries with names of 255 bytes below a path of 4 KiB take 45 MiB; only paths that no system makes take more. */
 const maxPageBytes = 64 * 1024 * 1024;
 /** ASCII that stands for itself, both in JSON and in a path. */
@@ -18,11 +22,12 @@ const plainName = /^[\x20\x21\x23\x24\x26-\x5b\x5d-\x7e]*$/;
  * objects would cost more to send to another thread, and to collect there, than to read.
  */
 export class EntryEncoder {
-  readonly #parts: Uint8Array[] = [];
+  #buffer: Buffer;
   readonly #times = new TimestampFormatter();
   readonly #modes = new Map<number, string>();
   #text = "[";
-  #bytes = 0;
+  /** Bytes of the buffer in use. */
+  #length = 0;
   #isFirst = true;
   readonly #folder: readonly ByteString[];
   /** The folder's path with its last "/", as it stands in JSON. */
@@ -31,8 +36,12 @@ export class EntryEncoder {
   #lastFolder: readonly ByteString[];
   #lastPath: string;
 
-  /** @param folder the folder of the entries to come, names from the mount's root */
-  constructor(folder: readonly ByteString[]) {
+  /**
+   * @param folder the folder of the entries to come, names from the mount's root
+   * @param count how many there will be; only a guess of the memory it takes
+   */
+  constructor(folder: readonly ByteString[], count: number) {
+    this.#buffer = Buffer.allocUnsafeSlow(pieceCharacters + count * likelyEntryBytes);
     this.#folder = folder;
     this.#lastFolder = folder;
     this.#lastPath = formatGuestPath(folder);
@@ -62,13 +71,7 @@ export class EntryEncoder {
   finish(): Uint8Array {
     this.#text += "]";
     this.#flush();
-    const all = Buffer.allocUnsafeSlow(this.#bytes);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return this.#buffer.subarray(0, this.#length);
   }
 
   #add(entry: string): void {
@@ -78,13 +81,17 @@ export class EntryEncoder {
   }
 
   #flush(): void {
-    const bytes = Buffer.from(this.#text);
+    const neededBytes = this.#length + this.#text.length * maxBytesPerUnit;
+    if (neededBytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(neededBytes, this.#buffer.length * 2));
+      larger.set(this.#buffer.subarray(0, this.#length));
+      this.#buffer = larger;
+    }
+    this.#length += this.#buffer.write(this.#text, this.#length);
     this.#text = "";
-    this.#bytes += bytes.length;
-    if (this.#bytes > maxPageBytes) {
+    if (this.#length > maxPageBytes) {
       throw new PluckError("invalid_request", `The page would take more than ${maxPageBytes} bytes: ask for fewer entries with limit=.`);
     }
-    this.#parts.push(bytes);
   }
 
   #mode(mode: number): string {

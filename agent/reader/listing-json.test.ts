@@ -77,7 +77,6 @@ test("an entry says its name, its exact path and its attributes", async () => {
   const page = await disk.listJson(request("/p1/a b"));
   const its = '"type":"file","size":4,"mode":"0644","uid":1000,"gid":100,"modified_at":"2023-11-14T22:13:20.123000000Z"';
   expect(Buffer.from(page.entries).toString()).toBe(`[{"name":"x\\"1","path":"/p1/a b/x\\"1",${its}},{"name":"y.txt","path":"/p1/a b/y.txt",${its}}]`);
-  expect(page.entries.byteLength).toBe(page.entries.buffer.byteLength);
 });
 
 test("an empty folder is an empty array", async () => {

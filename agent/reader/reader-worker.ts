@@ -26,6 +26,7 @@ export class ReaderWorker {
   readonly #ready = Promise.withResolvers<void>();
   readonly #stopWatching: () => void;
   #nextId = 1;
+  #lastUsedAt = 0;
   #opening: string | undefined;
   #siblings: (() => Promise<readonly SiblingSocket[]>) | undefined;
   #isReady = false;
@@ -59,6 +60,16 @@ export class ReaderWorker {
   /** Resolves when all modules are loaded. */
   get ready(): Promise<void> {
     return this.#ready.promise;
+  }
+
+  /** Something asked of it is not answered yet. */
+  get isBusy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** When it was last asked for something, by performance.now(). */
+  get lastUsedAt(): number {
+    return this.#lastUsedAt;
   }
 
   /** Aborts, with a PluckError as the reason, when the worker is gone before it was closed. */
@@ -96,6 +107,7 @@ export class ReaderWorker {
   /** Sends a request; `waiting` hears of all that comes back. @returns its id */
   begin(message: (id: number) => ToWorker, waiting: Waiting): number {
     const id = this.#nextId++;
+    this.#lastUsedAt = performance.now();
     if (this.#lost.signal.aborted) waiting.fail(this.#lost.signal.reason);
     else {
       this.#waiting.set(id, waiting);

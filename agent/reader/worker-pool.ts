@@ -17,12 +17,17 @@ export interface WorkerPoolOptions {
 const maxLostOpening = 4;
 /** A spare is started only after the disk that took the last one is open: both would want the processor. */
 const refillDelayMs = 200;
+/** For the same reason it waits while readers are at work, as just after a mount, but no longer than this. */
+const maxRefillWaitMs = 3000;
+/** Between two pages of a listing a reader has nothing to do for less than this. */
+const quietMs = 150;
 
 /** Starts reader workers, some of them ahead. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #entry: URL;
   readonly #spares: ReaderWorker[] = [];
+  readonly #used = new Set<ReaderWorker>();
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -79,11 +84,22 @@ export class WorkerPool {
     if (this.#closed) throw new PluckError("internal", "The agent is stopping.");
     let worker = this.#spares.shift();
     while (worker !== undefined && worker.lost.aborted) worker = this.#spares.shift();
+    this.#refillAfter(performance.now());
+    const taken = worker ?? this.#start();
+    this.#used.add(taken);
+    return taken;
+  }
+
+  /** @param takenAt when a spare was taken, by performance.now() */
+  #refillAfter(takenAt: number): void {
     this.#refill ??= setTimeout(() => {
       this.#refill = undefined;
-      this.#fill();
+      for (const worker of this.#used) if (worker.lost.aborted) this.#used.delete(worker);
+      const now = performance.now();
+      const isBusy = [...this.#used].some((worker) => worker.isBusy || now - worker.lastUsedAt < quietMs);
+      if (isBusy && now - takenAt < maxRefillWaitMs) this.#refillAfter(takenAt);
+      else this.#fill();
     }, refillDelayMs).unref();
-    return worker ?? this.#start();
   }
 
   #fill(): void {

@@ -1,4 +1,5 @@
 import type { BlockSource, MaybePromise } from "../../blocks/block-source.ts";
+import { cacheBlockBytes } from "../../blocks/cached.ts";
 import { DiskError, corrupt, toDiskError } from "../../blocks/disk-error.ts";
 import { chain } from "../../blocks/maybe-promise.ts";
 import { asBuffer } from "../byte-string.ts";
@@ -14,12 +15,8 @@ const rootInode = 2;
 
 /** Parsed inodes kept. */
 const cachedInodes = 1024;
-/** One read of the inode table at most: large enough that the round trip no longer matters. */
-const maxRunBytes = 262144;
-/** Reading over a gap this wide costs less than another request. */
-const maxGapBytes = 64 * 1024;
-/** Reads under way at once. */
-const readsInFlight = 4;
+/** Reads under way at once; each lies within one block of the cache, so it is neither copied there nor put together. */
+const readsInFlight = 16;
 /** Keeps `inode * count + position` a safe integer. */
 const maxBatch = 2 ** 20;
 
@@ -168,10 +165,11 @@ export class InodeTable {
     for (let i = 0; i < count; ) {
       const first = i;
       const startBytes = offsets[first]!;
+      const blockEndBytes = (Math.floor(startBytes / cacheBlockBytes) + 1) * cacheBlockBytes;
       let endBytes = startBytes + size;
       for (i++; i < count; i++) {
         const offset = offsets[i]!;
-        if (offset < startBytes || offset > endBytes + maxGapBytes || offset + size > startBytes + maxRunBytes) break;
+        if (offset < startBytes || offset + size > blockEndBytes) break;
         endBytes = offset + size;
       }
       runs.push({ first, end: i, startBytes, lengthBytes: endBytes - startBytes });

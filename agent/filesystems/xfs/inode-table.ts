@@ -1,4 +1,5 @@
 import type { BlockSource, MaybePromise } from "../../blocks/block-source.ts";
+import { cacheBlockBytes } from "../../blocks/cached.ts";
 import { corrupt, toDiskError, type DiskError } from "../../blocks/disk-error.ts";
 import { chain } from "../../blocks/maybe-promise.ts";
 import { asBuffer } from "../byte-string.ts";
@@ -10,12 +11,8 @@ import type { Superblock } from "./superblock.ts";
 
 /** Parsed inodes kept. */
 const cachedInodes = 1024;
-/** One read of inode chunks at most: large enough that the round trip no longer matters. */
-const maxRunBytes = 262144;
-/** Reading over a gap this wide costs less than another request: a chunk of 64 inodes and more. */
-const maxGapBytes = 64 * 1024;
-/** Reads under way at once. */
-const readsInFlight = 4;
+/** Reads under way at once; each lies within one block of the cache, so it is neither copied there nor put together. */
+const readsInFlight = 16;
 
 /** Inodes by number, one at a time or many at once. XFS has no inode table: the number is the address. */
 export class InodeTable {
@@ -85,12 +82,9 @@ export class InodeTable {
     const runs: Uint32Array[] = [];
     for (let i = 0; i < sorted.length; ) {
       const first = i;
-      const start = offsets[sorted[first]!]!;
-      let end = start + size;
+      const blockEnd = (Math.floor(offsets[sorted[first]!]! / cacheBlockBytes) + 1) * cacheBlockBytes;
       for (i++; i < sorted.length; i++) {
-        const offset = offsets[sorted[i]!]!;
-        if (offset > end + maxGapBytes || offset + size > start + maxRunBytes) break;
-        end = offset + size;
+        if (offsets[sorted[i]!]! + size > blockEnd) break;
       }
       runs.push(sorted.subarray(first, i));
     }
