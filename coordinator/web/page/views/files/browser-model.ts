@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import type { Entry } from "../../api/types.ts";
+import type { Comparison } from "./compare.ts";
 import type { Folder } from "./folder.ts";
 import { FolderRows } from "./folder-rows.ts";
 import { lastSegment, parentOf } from "./guest-paths.ts";
@@ -49,6 +50,22 @@ export class BrowserModel {
     }
     if (this.focused.peek() < 0 && this.rows.order.peek().length > 0) this.focused.value = this.rows.order.peek()[0] ?? -1;
     return undefined;
+  }
+
+  /** The keyboard goes to this entry. @param name as in paths @returns its position, when it is there */
+  want(name: string): number | undefined {
+    this.#wanted = name;
+    return this.settle();
+  }
+
+  /** Rows of entries that are gone come or go: what was chosen of them is chosen no more. */
+  replaceComparison(comparison: Comparison | undefined): void {
+    const { length } = this.folder.entries;
+    const kept = this.selection.rows().filter((row) => row < length);
+    if (kept.length < this.selection.size) this.selection.replace(kept);
+    if (this.focused.peek() >= length) this.focused.value = -1;
+    this.rows.comparison.value = comparison;
+    this.settle();
   }
 
   get focusedEntry(): Entry | undefined {

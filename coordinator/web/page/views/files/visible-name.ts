@@ -10,7 +10,7 @@ export interface NamePart {
 
 // Controls, format characters (directions, zero width), line separators, surrogates without their other
 // half, private use, U+FFFD, blanks that look like none or like a space; a space at either end.
-const hidden = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u00a0\u034f\u115f\u1160\u1680\u2000-\u200a\u202f\u205f\u2800\u3000\u3164\uffa0\ufffd]|^ +| +$/gu;
+const hidden = /\u034f|[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u00a0\u115f\u1160\u1680\u2000-\u200a\u202f\u205f\u2800\u3000\u3164\uffa0\ufffd]|^ +| +$/gu;
 /** Names that need no second look, and most do not. */
 const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
@@ -45,7 +45,7 @@ function escapeOf(found: string): string {
 /** A zero width joiner between two emoji makes one picture of them: shown as it is meant. */
 function isJoined(name: string, index: number, found: string): boolean {
   if (found !== "\u200d") return false;
-  return /\p{Extended_Pictographic}[\ufe0f\u{1f3fb}-\u{1f3ff}]?$/u.test(name.slice(Math.max(0, index - 5), index)) && /^\p{Extended_Pictographic}/u.test(name.slice(index + 1, index + 4));
+  return /\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?$/u.test(name.slice(Math.max(0, index - 5), index)) && /^\p{Extended_Pictographic}/u.test(name.slice(index + 1, index + 4));
 }
 
 /**

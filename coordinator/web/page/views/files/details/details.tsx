@@ -22,7 +22,8 @@ export function Details({ disk, entry }: { disk: DiskSession; entry: Entry | und
     return { path, info: await disk.use((mountId) => readFileInfo(mountId, path, { signal })) };
   }, [disk, path]);
   if (entry === undefined) return <p class="quiet">{files.noEntry}</p>;
-  const info = state.value.value?.path === path ? state.value.value.info : undefined;
+  const loaded = state.value.value;
+  const info = loaded !== undefined && loaded.path === path ? loaded.info : undefined;
   return (
     <>
       <h2><Name name={entry.name} /></h2>
