@@ -6,7 +6,7 @@ import { readLabel } from "./lvm/label.ts";
 import { PhysicalVolumes, type FoundGroup } from "./lvm/physical-volumes.ts";
 import { OpenGroup } from "./lvm/logical-volume.ts";
 import { readLuksIdentity } from "./luks/luks.ts";
-import { arrayName, type MdMember, missingSlots, openArray } from "./mdraid/array.ts";
+import { arrayName, isArrayIncomplete, type MdMember, openArray } from "./mdraid/array.ts";
 import { readMdSuperblock } from "./mdraid/superblock.ts";
 import { isWholeDiskMember } from "./mdraid/whole-disk.ts";
 import { MissingMember } from "./missing-member.ts";
@@ -177,7 +177,7 @@ export class Stack {
     for (const array of this.#arrays.values()) {
       if (array.isDone) continue;
       const isOwn = array.members.some(({ device }) => device.isOwn);
-      if (missingSlots(array.members).length > 0) {
+      if (isArrayIncomplete(array.members)) {
         if (!degraded) continue;
         if (isOwn) this.isIncomplete = true;
         // Without the other disks it can't be told which of the members are out of date.

@@ -7,6 +7,7 @@ import { Random } from "../tools/random.ts";
 import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { scanDamaged } from "../volumes/hostile.ts";
 import { oddArrays } from "./images.ts";
+import { unsettledArrays } from "./unsettled-images.ts";
 
 const lacks = guestLacks();
 const runs = Number(process.env["PLUCK_MUTATIONS"] ?? 30);
@@ -24,8 +25,11 @@ function fitChecksum(bytes: Uint8Array): void {
 }
 
 describe.skipIf(lacks !== undefined)(`damaged arrays${lacks === undefined ? "" : ` (${lacks})`}`, { timeout: guestTestTimeoutMs }, () => {
-  test("superblocks with fitting and other checksums: a DiskError or an answer, soon", async () => {
-    const { disks } = await oddArrays();
+  test.each([
+    ["stopped", oddArrays, runs],
+    ["with journals and logs of bad blocks", unsettledArrays, Math.ceil(runs / 3)],
+  ] as const)("superblocks with fitting and other checksums, of arrays %s: a DiskError or an answer, soon", async (_, make, count) => {
+    const { disks } = await make();
     const sources = [...disks.values()].map((path) => openImageSource(path));
     const targets: { index: number; offset: number }[] = [];
     for (const [index, source] of sources.entries()) {
@@ -35,10 +39,10 @@ describe.skipIf(lacks !== undefined)(`damaged arrays${lacks === undefined ? "" :
       }
     }
     expect(targets.length).toBeGreaterThan(15);
-    for (let seed = 1; seed <= runs; seed += 1) {
+    for (let seed = 1; seed <= count; seed += 1) {
       const random = new Random(seed);
       const patched = new Map<number, Map<number, Uint8Array>>();
-      for (let count = random.integer(1, 4); count > 0; count -= 1) {
+      for (let changes = random.integer(1, 4); changes > 0; changes -= 1) {
         const { index, offset } = random.pick(targets);
         const bytes = Uint8Array.from(await sources[index]!.read(offset, block));
         const view = new DataView(bytes.buffer);

@@ -6,9 +6,9 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 
-// A Debian kernel under emulated QEMU, for what this machine's kernel may lack: device-mapper and md. The guest has
-// the host's own lvm2, mdadm and mke2fs, builds images on virtio disks with them, and prints the MD5 of every
-// block device that it activated: an oracle that shares nothing with our readers.
+// A Debian kernel under emulated QEMU, for what this machine's kernel may lack: device-mapper, md, XFS version 4. The
+// guest has the host's own lvm2, mdadm, cryptsetup, mke2fs and xfsprogs, builds images on virtio disks with them, and prints
+// the MD5 of every block device that it activated: an oracle that shares nothing with our readers.
 
 export interface GuestDisk {
   readonly name: string;
@@ -23,7 +23,10 @@ export interface GuestImages {
 }
 
 const cacheFolder = join(tmpdir(), "pluck-guest");
-const programs = ["/sbin/lvm", "/sbin/mdadm", "/sbin/mke2fs", "/usr/sbin/thin_check", "/usr/sbin/sfdisk"];
+const programs = [
+  "/sbin/lvm", "/sbin/mdadm", "/sbin/mke2fs", "/usr/sbin/thin_check", "/usr/sbin/sfdisk", "/sbin/dmsetup", "/sbin/cryptsetup", "/sbin/mkfs.xfs",
+  "/usr/sbin/xfs_io", "/usr/bin/setfattr", "/usr/bin/getfattr",
+];
 const modules = [
   "virtio_pci", "virtio_blk", "dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "dm-cache", "dm-cache-smq",
   "dm-writecache", "dm-integrity", "dm-zero", "linear", "raid0", "raid1", "raid10", "raid456",
@@ -36,7 +39,7 @@ export const guestTestTimeoutMs = 600_000;
 /** What the guest lacks on this machine, in words; undefined when it can run. */
 export function guestLacks(): string | undefined {
   const missing = [...programs, "/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio"].filter((path) => !existsSync(path));
-  return missing.length === 0 ? undefined : `passed over: no ${missing.join(", ")} (apt-get install qemu-system-x86 lvm2 mdadm thin-provisioning-tools busybox-static cpio)`;
+  return missing.length === 0 ? undefined : `passed over: no ${missing.join(", ")} (apt-get install qemu-system-x86 lvm2 mdadm thin-provisioning-tools cryptsetup-bin xfsprogs attr busybox-static cpio)`;
 }
 
 /**
@@ -137,7 +140,7 @@ async function writePool(path: string): Promise<void> {
 
 /** The kernel and an initramfs with the tools, made once on a machine. */
 async function guestSystem(): Promise<{ kernel: string; initramfs: string; pool: string }> {
-  const key = createHash("sha256").update(JSON.stringify([prelude, programs, modules, poolMb])).digest("hex").slice(0, 16);
+  const key = createHash("sha256").update(JSON.stringify([prelude, programs, modules, modulePlaces, poolMb])).digest("hex").slice(0, 16);
   const folder = join(cacheFolder, `system-${key}`);
   const found = { kernel: join(folder, "vmlinuz"), initramfs: join(folder, "initramfs"), pool: join(folder, "pool.raw") };
   if (existsSync(folder)) return found;
@@ -199,7 +202,7 @@ async function copyWithLibraries(program: string, root: string): Promise<void> {
   }
 }
 
-const modulePlaces = ["drivers/md", "drivers/virtio", "drivers/block/virtio_blk.ko", "crypto", "lib", "arch/x86/crypto"];
+const modulePlaces = ["drivers/md", "drivers/virtio", "drivers/block/virtio_blk.ko", "crypto", "lib", "arch/x86/crypto", "fs/xfs"];
 
 async function copyModules(from: string, to: string): Promise<void> {
   for (const place of modulePlaces) {

@@ -14,7 +14,9 @@
 //   32     | 8    | device size  | in bytes
 //   40     | 16 n | data areas   | pairs of offset and size in bytes, ended by an empty pair
 //          | 16 n | metadata areas | likewise
-//          | 8    | extension    | version and flags, then areas of boot loaders: not needed here
+//          | 4    | extension    | version of what follows; 0 where nothing does
+//          | 4    | flags        | from version 2 on: 1 when a volume group uses it
+//          | 16 n | boot loader areas | not needed here
 import type { BlockSource } from "../../blocks/block-source.ts";
 import { corrupt } from "../../blocks/disk-error.ts";
 import { toByteString } from "../../filesystems/byte-string.ts";
@@ -30,11 +32,15 @@ export interface PhysicalVolumeLabel {
   readonly uuid: string;
   readonly deviceBytes: number;
   readonly metadataAreas: readonly Area[];
+  /** False when it belongs to no volume group; undefined when the label is too old to tell. */
+  readonly isUsed: boolean | undefined;
 }
 
 const SECTOR = 512;
 const LABEL_SECTORS = 4;
 const HEADER_BYTES = 40;
+const FIRST_EXTENSION_WITH_USE = 2;
+const FLAG_USED = 1;
 /** LVM writes at most two metadata areas and one data area; a sector holds no more than these. */
 const MAX_AREAS = 28;
 
@@ -80,5 +86,7 @@ export function parseLabel(bytes: Uint8Array, sector: number): PhysicalVolumeLab
   };
   areas();
   const metadataAreas = areas();
-  return { uuid: toByteString(bytes, header, header + 32), deviceBytes: Number(view.getBigUint64(header + 32, true)), metadataAreas };
+  const hasUse = position + 8 <= SECTOR && view.getUint32(position, true) >= FIRST_EXTENSION_WITH_USE;
+  const isUsed = hasUse ? (view.getUint32(position + 4, true) & FLAG_USED) !== 0 : undefined;
+  return { uuid: toByteString(bytes, header, header + 32), deviceBytes: Number(view.getBigUint64(header + 32, true)), metadataAreas, isUsed };
 }

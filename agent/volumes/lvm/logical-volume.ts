@@ -1,10 +1,10 @@
 import type { BlockSource } from "../../blocks/block-source.ts";
 import { concatenated, type Part } from "../../blocks/concatenated.ts";
-import { corrupt, unsupported } from "../../blocks/disk-error.ts";
-import { mirrored } from "../../blocks/mirrored.ts";
+import { corrupt, type DiskError, unsupported } from "../../blocks/disk-error.ts";
 import { slice } from "../../blocks/slice.ts";
 import { MissingMember } from "../missing-member.ts";
 import { striped } from "../raid/striped.ts";
+import { openMirrorSegment } from "./mirror-segment.ts";
 import { openRaidSegment } from "./raid-segment.ts";
 import { openSnapshot } from "./snapshot.ts";
 import { openThinPool, type ThinPool } from "./thin-pool.ts";
@@ -32,6 +32,9 @@ export class OpenGroup {
   /** The name of a snapshot's store → the segment that makes it a snapshot; and of an origin that a snapshot is merged into. */
   readonly #snapshots = new Map<string, Segment>();
   readonly #merging = new Map<string, Segment>();
+  /** The name of a thin volume that a snapshot is merged into → the segment of that snapshot. */
+  readonly #thinMerging = new Map<string, Segment>();
+  readonly #remarks = new Map<Segment, DiskError>();
 
   constructor(group: VolumeGroup, options: GroupOptions) {
     this.group = group;
@@ -39,8 +42,10 @@ export class OpenGroup {
     this.#devices = options.devices;
     for (const volume of group.logicalVolumes.values()) {
       for (const segment of volume.segments) {
-        if (segment.type !== "snapshot") continue;
         const { values } = segment.section;
+        const mergedInto = values.get("merge");
+        if (segment.type === "thin" && typeof mergedInto === "string") this.#thinMerging.set(mergedInto, segment);
+        if (segment.type !== "snapshot") continue;
         const store = values.get("cow_store");
         const origin = values.get("origin");
         if (typeof store === "string") this.#snapshots.set(store, segment);
@@ -90,16 +95,36 @@ export class OpenGroup {
     return opened;
   }
 
+  /** Says of a segment that it can be read, but part of what it shows may be out of date. */
+  remark(segment: Segment, error: DiskError): void {
+    this.#remarks.set(segment, error);
+  }
+
+  /** What was remarked on a volume, or on one that it stands on; only once it is open. */
+  remarkOn(name: string): DiskError | undefined {
+    for (const segment of this.#below(name).segments) {
+      const remark = this.#remarks.get(segment);
+      if (remark !== undefined) return remark;
+    }
+    return undefined;
+  }
+
   /** Names of the physical volumes that a logical one needs, directly or not. */
   physicalVolumesOf(name: string): Set<string> {
-    const found = new Set<string>();
-    const seen = new Set<string>();
+    return new Set([...this.#below(name).names].filter((one) => this.group.physicalVolumes.has(one)));
+  }
+
+  /** What a volume stands on, directly or not. */
+  #below(name: string): { names: ReadonlySet<string>; segments: readonly Segment[] } {
+    const names = new Set<string>();
+    const below: Segment[] = [];
     const queue = [name];
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      if (this.group.physicalVolumes.has(next)) found.add(next);
-      const segments = [...(this.group.logicalVolumes.get(next)?.segments ?? []), ...[this.#snapshots.get(next) ?? this.#merging.get(next) ?? []].flat()];
+      if (names.has(next)) continue;
+      names.add(next);
+      const merging = [this.#snapshots.get(next) ?? this.#merging.get(next), this.#thinMerging.get(next)];
+      const segments = [...(this.group.logicalVolumes.get(next)?.segments ?? []), ...merging.flatMap((segment) => segment ?? [])];
+      below.push(...segments);
       for (const { section } of segments) {
         for (const [key, value] of section.values) {
           if (key === "type") continue;
@@ -107,7 +132,7 @@ export class OpenGroup {
         }
       }
     }
-    return found;
+    return { names, segments: below };
   }
 
   async #openVolume(name: string, depth: number): Promise<BlockSource> {
@@ -135,6 +160,7 @@ export class OpenGroup {
     const { type, section, flags } = segment;
     const what = this.describe(volume.name);
     const unknown = flags.find((flag) => flag !== "CROP_METADATA");
+    if (unknown?.startsWith("RESHAPE") === true) throw unsupported(`${what}: it was being reshaped (segment type ${[type, ...flags].join("+")})`);
     if (unknown !== undefined) throw unsupported(`${what}: segment type ${type}+${unknown}`);
     switch (type) {
       case "zero":
@@ -148,26 +174,15 @@ export class OpenGroup {
         if (chunkBytes === 0 || bytes % count !== 0) throw corrupt(what, undefined, `${count} stripes of ${chunkBytes} bytes for ${bytes}`);
         return striped(await this.openAreas(areas, bytes / count, depth, what), chunkBytes, bytes);
       }
-      case "mirror": {
-        const copies: BlockSource[] = [];
-        const areas = list(section, "mirrors", what);
-        let missing: unknown;
-        for (let index = 0; index < areas.length; index += 2) {
-          try {
-            copies.push(...(await this.openAreas(areas.slice(index, index + 2), bytes, depth, what)));
-          } catch (error) {
-            if (!(error instanceof MissingMember) || !this.degraded) throw error;
-            missing ??= error;
-          }
-        }
-        if (copies.length === 0) throw missing ?? corrupt(what, undefined, "a mirror without copies");
-        return mirrored(copies, bytes);
-      }
+      case "mirror":
+        return openMirrorSegment(this, segment, bytes, depth, what);
       case "thin": {
         const pool = await this.#openPool(text(section, "thin_pool", what), depth + 1);
-        const external = section.values.get("external_origin");
+        // A snapshot that is merged into this volume takes its place when it is next activated.
+        const shown = (this.#thinMerging.get(volume.name) ?? segment).section;
+        const external = shown.values.get("external_origin");
         const origin = typeof external === "string" ? await this.open(external, depth + 1) : undefined;
-        return pool.open(number(section, "device_id", what), bytes, origin);
+        return pool.open(number(shown, "device_id", what), bytes, origin);
       }
       case "error":
         throw unsupported(`${what}: its segment type is "error": LVM was told to go on without a lost part of it`);

@@ -20,6 +20,8 @@ export interface FoundGroup<Owner> {
 /** The physical volumes of some disks, and the groups that they make. */
 export class PhysicalVolumes<Owner> {
   readonly #members = new Map<string, Member<Owner>>();
+  /** UUIDs of those that say that no group uses them. */
+  readonly #unused = new Set<string>();
   /** The newest metadata of each group, by uuid. */
   readonly #groups = new Map<string, VolumeGroup>();
   readonly #problems = new Map<string, DiskError>();
@@ -32,6 +34,7 @@ export class PhysicalVolumes<Owner> {
       return;
     }
     this.#members.set(label.uuid, { uuid: label.uuid, source, owner });
+    if (label.isUsed === false) this.#unused.add(label.uuid);
     for (const area of label.metadataAreas) {
       try {
         const text = await readMetadataText(source, area);
@@ -59,10 +62,16 @@ export class PhysicalVolumes<Owner> {
     });
   }
 
-  /** Physical volumes in no group, and what was wrong with their metadata if that is why. */
-  withoutGroup(): { owner: Owner; problem: DiskError | undefined }[] {
+  /**
+   * Physical volumes in no group, and what was wrong with their metadata if that is why. `mayHaveGroup` when another
+   * disk may hold the metadata of their group.
+   */
+  withoutGroup(): { owner: Owner; problem: DiskError | undefined; mayHaveGroup: boolean }[] {
     const used = new Set(this.groups().flatMap(({ members }) => [...members.keys()]));
     const lonely = [...this.#members.values()].filter(({ uuid }) => !used.has(uuid));
-    return [...lonely.map(({ uuid, owner }) => ({ owner, problem: this.#problems.get(uuid) })), ...this.#duplicates.map((owner) => ({ owner, problem: undefined }))];
+    return [
+      ...lonely.map(({ uuid, owner }) => ({ owner, problem: this.#problems.get(uuid), mayHaveGroup: !this.#unused.has(uuid) })),
+      ...this.#duplicates.map((owner) => ({ owner, problem: undefined, mayHaveGroup: false })),
+    ];
   }
 }

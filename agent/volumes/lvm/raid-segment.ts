@@ -57,13 +57,24 @@ export async function openRaidSegment(group: OpenGroup, segment: Segment, bytes:
       members.push(undefined);
     }
   }
-  const sources = withoutStale(members, what);
+  const newest = newestSuperblock(members, what);
+  const sources = withoutStale(members, newest);
+  const isInSync = newest?.isInSync !== false;
+  // Where images were not yet made to agree, the first of them is the one that counts.
+  const isAbsent = (slot: number): boolean => members[slot] === undefined && newest?.failed(slot) !== true;
+  const absent = members.flatMap((_, slot) => (isAbsent(slot) ? [slot] : []));
+  const assertComplete = (slots: readonly number[]): void => {
+    if (!isInSync && slots.length > 0) throw unsupported(`${what}: its images were still being synchronised, and image ${slots.join(", ")} is missing`);
+  };
   const left = sources.filter((source) => source !== undefined);
   const tooFew = (): Error => missing ?? unsupported(`${what}: only ${left.length} of its ${sources.length} images hold current data, too few for ${type}`);
 
   if (type === "raid1") {
     if (left.length === 0) throw tooFew();
-    return mirrored(left, bytes);
+    const first = sources.findIndex((source) => source !== undefined);
+    assertComplete(absent.filter((slot) => slot < first));
+    remarkOnAbsent(group, segment, absent, what);
+    return mirrored(isInSync ? left : left.slice(0, 1), bytes);
   }
   const chunkBytes = number(section, "stripe_size", what) * 512;
   if (chunkBytes === 0) throw corrupt(what, undefined, "stripe_size 0");
@@ -71,6 +82,7 @@ export async function openRaidSegment(group: OpenGroup, segment: Segment, bytes:
   if (layout !== undefined) {
     if (sources.length - layout.parityCount < 1) throw corrupt(what, undefined, `${sources.length} images for ${type}`);
     if (sources.length - left.length > layout.parityCount) throw tooFew();
+    assertComplete(sources.flatMap((source, slot) => (source === undefined ? [slot] : [])));
     return parityArray({ members: sources, layout, chunkBytes, sizeBytes: bytes });
   }
   if (type === "raid0" || type === "raid0_meta") {
@@ -83,6 +95,8 @@ export async function openRaidSegment(group: OpenGroup, segment: Segment, bytes:
     const geometry = raid10Geometry(copies | (1 << 8), sources.length, chunkBytes, left[0]?.sizeBytes ?? 0);
     if (geometry.sizeBytes < bytes) throw corrupt(what, undefined, `${bytes} bytes over images that hold ${geometry.sizeBytes}`);
     if (!isRaid10Complete(geometry, (slot) => sources[slot] !== undefined)) throw tooFew();
+    assertComplete(absent);
+    remarkOnAbsent(group, segment, absent, what);
     return raid10(sources, geometry, bytes);
   }
   throw unsupported(`${what}: segment type "${type.slice(0, 64)}" can't be read`);
@@ -100,16 +114,28 @@ async function openMember(group: OpenGroup, metadata: unknown, image: unknown, d
   return { source, superblock };
 }
 
-/** Images whose contents are out of date or were never filled count as missing. */
-function withoutStale(members: readonly (Member | undefined)[], what: string): (BlockSource | undefined)[] {
+/** What the kernel noted last; undefined where there are no notes. */
+function newestSuperblock(members: readonly (Member | undefined)[], what: string): RaidSuperblock | undefined {
   const known = members.flatMap((member) => member?.superblock ?? []);
   const [first] = known;
-  if (first === undefined) return members.map((member) => member?.source);
+  if (first === undefined) return undefined;
   const newest = known.reduce((best, one) => (one.events > best.events ? one : best), first);
   if (newest.incompatible !== 0) throw unsupported(`${what}: dm-raid feature incompat 0x${newest.incompatible.toString(16)}`);
+  return newest;
+}
+
+/** Images whose contents are out of date or were never filled count as missing. */
+function withoutStale(members: readonly (Member | undefined)[], newest: RaidSuperblock | undefined): (BlockSource | undefined)[] {
+  if (newest === undefined) return members.map((member) => member?.source);
   return members.map((member, slot) => {
     if (member === undefined || newest.failed(slot)) return undefined;
     if (member.superblock === undefined || !member.superblock.isRecovered) return undefined;
     return member.source;
   });
+}
+
+/** One copy alone can have gone on without the others: then those hold what was written last, and this one doesn't know. */
+function remarkOnAbsent(group: OpenGroup, segment: Segment, absent: readonly number[], what: string): void {
+  if (absent.length === 0) return;
+  group.remark(segment, unsupported(`${what}: image ${absent.join(", ")}, which it counts as working, is on none of the disks: what was written since they parted is not shown`));
 }

@@ -7,6 +7,7 @@
 //   16     | 8    | events            | the highest is the newest
 //   24     | 8    | failed devices    | a bit for each of the first 64 images
 //   32     | 8    | recovery offset   | up to where the image is filled, in sectors; all ones when it is
+//   40     | 8    | resync offset     | up to where the images agree, in sectors; all ones when they do
 //   60     | 4    | flags             | 1: being reshaped
 //   120    | 24   | failed devices    | of the next 192 images
 //   144    | 4    | incompat features | none is known
@@ -18,6 +19,8 @@ const ALL = 0xffff_ffff_ffff_ffffn;
 export interface RaidSuperblock {
   readonly events: bigint;
   readonly isRecovered: boolean;
+  /** False when the images were not yet made to agree: parity and copies beyond the first may be wrong. */
+  readonly isInSync: boolean;
   readonly isReshaping: boolean;
   readonly incompatible: number;
   /** True when this image left the array. */
@@ -32,6 +35,7 @@ export function parseRaidSuperblock(bytes: Uint8Array): RaidSuperblock | undefin
   const words = [24, 120, 128, 136].map((at, index) => (index === 0 || isExtended ? view.getBigUint64(at, true) : 0n));
   return {
     events: view.getBigUint64(16, true),
+    isInSync: view.getBigUint64(40, true) === ALL,
     isRecovered: view.getBigUint64(32, true) === ALL,
     isReshaping: isExtended && (view.getUint32(60, true) & 1) !== 0,
     incompatible: isExtended ? view.getUint32(144, true) : 0,

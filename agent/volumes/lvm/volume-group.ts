@@ -80,7 +80,7 @@ function toPhysicalVolume(name: string, section: Section, group: string): Physic
   return {
     name,
     uuid: uuid(section, what),
-    device: typeof device === "string" ? device.slice(0, 256) : "unknown device",
+    device: typeof device === "string" && device !== "[unknown]" ? device.slice(0, 256) : "unknown device",
     isMissing: [...strings(section, "status"), ...strings(section, "flags")].includes("MISSING"),
     startBytes: number(section, "pe_start", what) * SECTOR,
     extentCount: number(section, "pe_count", what),

@@ -20,7 +20,7 @@
 //   128    | 8    | data offset     | in sectors
 //   136    | 8    | data size       | in sectors
 //   144    | 8    | super offset    | of this superblock, in sectors
-//   152    | 8    | recovery offset | up to where this member is filled, where feature 2 is set
+//   152    | 8    | recovery offset | up to where this member is filled, where feature 2 is set; of a journal its tail, in sectors
 //   160    | 4    | device number   | of this member in the table of roles
 //   184    | 1    | device flags    |
 //   186    | 2    | bad block size  | of the log of bad blocks, in sectors
@@ -80,7 +80,9 @@ export interface MdSuperblock {
   /** False when this member is not yet filled: a new one, or a replacement, which has the slot of the one it replaces. */
   readonly isRecovered: boolean;
   /** Sectors of this member that can't be read, or were never written. */
-  readonly badBlocks: { readonly offset: number; readonly bytes: number } | undefined;
+  readonly badBlocks: { readonly offset: number; readonly bytes: number; readonly shift: number } | undefined;
+  /** Where the journal begins, in sectors of its data; means something only where this device is the journal. */
+  readonly journalTail: number;
 }
 
 export const ROLE_SPARE = 0xffff;
@@ -184,7 +186,8 @@ export function parseSuperblock1(bytes: Uint8Array, version: string, offset: num
     device,
     roles: Array.from({ length: roleCount }, (_, index) => view.getUint16(SUPERBLOCK_1_BYTES + 2 * index, true)),
     isRecovered: (features & FEATURE_RECOVERY_OFFSET) === 0 || view.getBigUint64(152, true) === ALL,
-    badBlocks: badBytes === 0 ? undefined : { offset: offset + view.getInt32(188, true) * SECTOR, bytes: badBytes },
+    badBlocks: badBytes === 0 ? undefined : { offset: offset + view.getInt32(188, true) * SECTOR, bytes: badBytes, shift: view.getUint8(185) },
+    journalTail: long(152),
   };
 }
 
@@ -227,5 +230,6 @@ export function parseSuperblock0(bytes: Uint8Array, little: boolean, offset: num
     roles,
     isRecovered: true,
     badBlocks: undefined,
+    journalTail: 0,
   };
 }

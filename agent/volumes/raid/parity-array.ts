@@ -2,6 +2,7 @@ import type { BlockExtent, BlockSource, MaybePromise } from "../../blocks/block-
 import { DiskError } from "../../blocks/disk-error.ts";
 import { pieced, type Piece } from "../../blocks/pieced.ts";
 import { assertRange } from "../../blocks/range.ts";
+import { badSlotsAt, type BadRanges } from "./bad-ranges.ts";
 import { add, addProduct, inverse, multiply, power, scale } from "./galois.ts";
 import type { ParityLayout, StripeRoles } from "./parity-layout.ts";
 
@@ -9,6 +10,8 @@ export interface ParityArrayOptions {
   /** By slot; undefined for one that is missing: at most as many as there is parity. */
   readonly members: readonly (BlockSource | undefined)[];
   readonly layout: ParityLayout;
+  /** By slot: bytes that must not be read from a member, but are computed from the others. */
+  readonly bad?: readonly (BadRanges | undefined)[];
   /** 512 or more. */
   readonly chunkBytes: number;
   /** Of the data; each member holds its share of it, rounded up to whole chunks. */
@@ -17,10 +20,34 @@ export interface ParityArrayOptions {
 
 /** RAID 4, 5 or 6. What a missing member held is computed from the others. */
 export function parityArray(options: ParityArrayOptions): BlockSource {
-  const { members, layout, chunkBytes, sizeBytes } = options;
+  const { members, bad, layout, chunkBytes, sizeBytes } = options;
   const dataCount = members.length - layout.parityCount;
   const memberBytes = Math.ceil(sizeBytes / (chunkBytes * dataCount)) * chunkBytes;
   const readable = members.map((member, slot) => member ?? new RebuiltMember(options, slot, memberBytes));
+  const hasBad = bad?.some((ranges) => ranges !== undefined) === true;
+  /** By slot and the members that are left out. */
+  const rebuilt = new Map<string, BlockSource | DiskError>();
+  const rebuild = (slot: number, excluded: readonly number[], offset: number): BlockSource | DiskError => {
+    const left = members.map((member, other) => (other === slot || excluded.includes(other) ? undefined : member));
+    if (left.filter((member) => member === undefined).length > layout.parityCount) {
+      return new DiskError("io_error", `RAID member ${slot}: the bytes from ${offset} on were lost in the guest: its log of bad blocks names them, and too few other members have theirs`);
+    }
+    const key = `${slot} ${excluded.join()}`;
+    const known = rebuilt.get(key) ?? new RebuiltMember({ ...options, members: left }, slot, memberBytes);
+    rebuilt.set(key, known);
+    return known;
+  };
+  const goodPieces = (slot: number, start: number, length: number): Piece[] => {
+    const pieces: Piece[] = [];
+    for (let at = start; at < start + length; ) {
+      const { slots, until } = badSlotsAt(bad ?? [], at);
+      const count = Math.min(until, start + length) - at;
+      const isGood = members[slot] !== undefined && !slots.includes(slot);
+      pieces.push({ from: isGood ? members[slot]! : rebuild(slot, slots, at), offset: at, length: count });
+      at += count;
+    }
+    return pieces;
+  };
   return pieced(sizeBytes, (offset, length) => {
     const pieces: Piece[] = [];
     for (let at = offset; at < offset + length; ) {
@@ -29,7 +56,9 @@ export function parityArray(options: ParityArrayOptions): BlockSource {
       const stripe = Math.floor(chunk / dataCount);
       const slot = layout.roles(stripe, members.length).data(chunk - stripe * dataCount);
       const count = Math.min(chunkBytes - within, offset + length - at);
-      pieces.push({ from: readable[slot]!, offset: stripe * chunkBytes + within, length: count });
+      const memberOffset = stripe * chunkBytes + within;
+      if (hasBad) pieces.push(...goodPieces(slot, memberOffset, count));
+      else pieces.push({ from: readable[slot]!, offset: memberOffset, length: count });
       at += count;
     }
     return pieces;

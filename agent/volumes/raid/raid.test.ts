@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Random } from "../../../test/tools/random.ts";
 import type { BlockSource } from "../../blocks/block-source.ts";
 import { memorySource } from "../../blocks/memory-source.ts";
+import { BadRanges } from "./bad-ranges.ts";
 import { inverse, multiply, power } from "./galois.ts";
 import { parityArray } from "./parity-array.ts";
 import { type ParityLayout, raid4Layout, raid5Layouts, raid6Layouts } from "./parity-layout.ts";
@@ -79,6 +80,44 @@ describe("parity", () => {
       await array.readInto(300, target);
       expect(Buffer.compare(target, data.subarray(300, 300 + target.length)), mask.toString(2)).toBe(0);
     }
+  });
+});
+
+describe("parity around bad ranges", () => {
+  it.each([["raid5", raid5Layouts.get(2)!], ["raid6", raid6Layouts.get(2)!], ["raid6 ddf", raid6Layouts.get(9)!]] as const)("%s: reads what the others complete, and is an error where they don't", async (_, layout) => {
+    const members = 5;
+    const random = new Random(9);
+    const data = random.bytes((members - layout.parityCount) * chunkBytes * 40);
+    const memberBytes = chunkBytes * 40;
+    const disks = layOut(data, layout, members);
+    const isBad = disks.map(() => new Uint8Array(memberBytes));
+    const bad = disks.map((bytes, slot) => {
+      const ranges = Array.from({ length: 12 }, () => random.integer(0, memberBytes - 600)).map((start) => ({ start, end: start + random.integer(1, 600) }));
+      for (const { start, end } of ranges) {
+        bytes.fill(0xee, start, end);
+        isBad[slot]!.fill(1, start, end);
+      }
+      return new BadRanges(ranges);
+    });
+    const array = parityArray({ members: disks.map((bytes): BlockSource => memorySource(bytes)), bad, layout, chunkBytes, sizeBytes: data.length });
+    let lost = 0;
+    for (let at = 0; at < data.length; at += 1) {
+      const stripe = Math.floor(at / (chunkBytes * (members - layout.parityCount)));
+      const index = Math.floor(at / chunkBytes) % (members - layout.parityCount);
+      const offset = stripe * chunkBytes + (at % chunkBytes);
+      const slot = layout.roles(stripe, members).data(index);
+      const badCount = isBad.filter((flags) => flags[offset] === 1).length;
+      const target = new Uint8Array(1);
+      const read = array.readInto(at, target);
+      if (isBad[slot]![offset] === 1 && badCount > layout.parityCount) {
+        await expect(read).rejects.toMatchObject({ code: "io_error" });
+        lost += 1;
+      } else {
+        await read;
+        if (target[0] !== data[at]) expect.fail(`byte ${at}: ${target[0]}, expected ${data[at]}`);
+      }
+    }
+    expect(lost).toBeGreaterThan(0);
   });
 });
 

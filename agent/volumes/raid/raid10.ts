@@ -3,8 +3,9 @@
 // The layout number: bits 0-7 near copies (side by side in a stripe), bits 8-15 far copies (in other sections of the
 // members), bit 16: the far copies lie in the next chunk row ("offset"), bits 17-18: how far copies choose members.
 import type { BlockSource } from "../../blocks/block-source.ts";
-import { unsupported } from "../../blocks/disk-error.ts";
+import { DiskError, unsupported } from "../../blocks/disk-error.ts";
 import { pieced, type Piece } from "../../blocks/pieced.ts";
+import type { BadRanges } from "./bad-ranges.ts";
 
 export interface Raid10Geometry {
   readonly members: number;
@@ -80,19 +81,28 @@ export function isRaid10Complete(geometry: Raid10Geometry, isPresent: (slot: num
   return true;
 }
 
-/** Reads each chunk from the first of its places whose member is there; see `isRaid10Complete`. */
-export function raid10(members: readonly (BlockSource | undefined)[], geometry: Raid10Geometry, sizeBytes: number): BlockSource {
+/**
+ * Reads each chunk from the first of its places whose member is there and good; see `isRaid10Complete`.
+ * @param bad by slot: bytes that must not be read from a member
+ */
+export function raid10(members: readonly (BlockSource | undefined)[], geometry: Raid10Geometry, sizeBytes: number, bad: readonly (BadRanges | undefined)[] = []): BlockSource {
   const { chunkBytes } = geometry;
   return pieced(sizeBytes, (offset, length) => {
     const pieces: Piece[] = [];
     for (let at = offset; at < offset + length; ) {
       const chunk = Math.floor(at / chunkBytes);
       const within = at - chunk * chunkBytes;
-      const count = Math.min(chunkBytes - within, offset + length - at);
-      const place = raid10Places(geometry, chunk).find(({ slot }) => members[slot] !== undefined);
-      if (place === undefined) pieces.push({ from: unsupported(`RAID 10: no copy of chunk ${chunk} is left`), offset: 0, length: count });
-      else pieces.push({ from: members[place.slot]!, offset: place.offset + within, length: count });
-      at += count;
+      let until = Math.min(chunkBytes - within, offset + length - at);
+      const places = raid10Places(geometry, chunk).filter(({ slot }) => members[slot] !== undefined);
+      const place = places.find((one) => {
+        const found = bad[one.slot]?.at(one.offset + within);
+        if (found !== undefined) until = Math.min(until, found.until - one.offset - within);
+        return found?.isBad !== true;
+      });
+      if (place !== undefined) pieces.push({ from: members[place.slot]!, offset: place.offset + within, length: until });
+      else if (places.length === 0) pieces.push({ from: unsupported(`RAID 10: no copy of chunk ${chunk} is left`), offset: 0, length: until });
+      else pieces.push({ from: new DiskError("io_error", `RAID 10: chunk ${chunk} was lost in the guest: the logs of bad blocks name all its copies`), offset: 0, length: until });
+      at += until;
     }
     return pieces;
   });
