@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { z } from "zod";
+import { defaultQueryTimeoutS } from "./database/connect.ts";
 
 /** An unset variable and an empty one mean the same. */
 const optionalText = z.string().transform((text) => (text === "" ? undefined : text)).optional();
@@ -12,6 +13,7 @@ const environmentSchema = z.object({
   PLUCK_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   PLUCK_DATABASE_URL: z.url({ protocol: /^(mysql|mariadb)$/ }).optional(),
   PLUCK_DATABASE_WAIT_S: z.coerce.number().min(0).max(3600).default(60),
+  PLUCK_DATABASE_TIMEOUT_S: z.coerce.number().min(0.1).max(3600).default(defaultQueryTimeoutS),
   PLUCK_BROKER_URL: z.url({ protocol: /^(mqtts?|wss?|tcp|ssl)$/ }).optional(),
   PLUCK_BROKER_USERNAME: optionalText,
   PLUCK_BROKER_PASSWORD: optionalText,
@@ -37,6 +39,8 @@ export interface CoordinatorConfig {
   readonly databaseUrl: string | undefined;
   /** How long a start waits for a database that does not answer yet. */
   readonly databaseWaitS: number;
+  /** How long a request waits for a database that hangs before it is told so. */
+  readonly databaseTimeoutS: number;
   /** Undefined: the embedded broker. */
   readonly brokerUrl: string | undefined;
   /** Credentials at an outside broker. */
@@ -69,6 +73,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     publicUrl: env.PLUCK_PUBLIC_URL?.replace(/\/+$/, ""),
     databaseUrl: env.PLUCK_DATABASE_URL,
     databaseWaitS: env.PLUCK_DATABASE_WAIT_S,
+    databaseTimeoutS: env.PLUCK_DATABASE_TIMEOUT_S,
     brokerUrl: env.PLUCK_BROKER_URL,
     brokerUsername: env.PLUCK_BROKER_USERNAME,
     brokerPassword: env.PLUCK_BROKER_PASSWORD,

@@ -21,7 +21,9 @@ export async function prepareDatabase(config: CoordinatorConfig, logger: Logger)
   const url = config.databaseUrl ?? server?.url ?? "";
   try {
     await migrateWhenReachable(url, config.databaseWaitS * 1000, logger);
-    const connection = connectDatabase(url);
+    const queryTimeoutMs = config.databaseTimeoutS * 1000;
+    const onTimeout = (): void => logger.warn({ database: withoutPassword(url), timeoutMs: queryTimeoutMs }, "the database hangs: it did not answer in time, and a connection to it was given up");
+    const connection = connectDatabase(url, { queryTimeoutMs, onTimeout });
     return {
       ...connection,
       url,

@@ -1,5 +1,6 @@
 import { drizzle, type MySql2Database } from "drizzle-orm/mysql2";
 import mysql, { type Pool, type PoolOptions } from "mysql2";
+import { boundPool } from "./bounded-pool.ts";
 import * as schema from "./schema.ts";
 
 export type Database = MySql2Database<typeof schema>;
@@ -14,10 +15,22 @@ export interface DatabaseConnection {
 
 /** The same rules on MariaDB and MySQL, whatever the server's own settings. */
 export const sqlMode = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
-const sessionStatement = `SET time_zone = '+00:00', sql_mode = '${sqlMode}'`;
+/** A statement that waits for another's lock is ended by the server, and tried again, before it counts as hanging. */
+const lockWaitS = 10;
+const sessionStatement = `SET time_zone = '+00:00', sql_mode = '${sqlMode}', innodb_lock_wait_timeout = ${String(lockWaitS)}`;
+
+export const defaultQueryTimeoutS = 20;
+
+export interface ConnectOptions {
+  readonly connectionLimit?: number;
+  /** How long a connection, and then each statement, is waited for. */
+  readonly queryTimeoutMs?: number;
+  /** Told of each connection that is given up for that. */
+  readonly onTimeout?: () => void;
+}
 
 /** @param url mysql://user:password@host:port/database, with ?socketPath=/… for a unix socket */
-export function connectDatabase(url: string, options: { connectionLimit?: number } = {}): DatabaseConnection {
+export function connectDatabase(url: string, options: ConnectOptions = {}): DatabaseConnection {
   const pool = mysql.createPool({
     ...poolOptions(url),
     connectionLimit: options.connectionLimit ?? 20,
@@ -26,6 +39,7 @@ export function connectDatabase(url: string, options: { connectionLimit?: number
     // A request waits a while for a connection under load, but not for ever.
     queueLimit: 10_000,
   });
+  boundPool(pool, options.queryTimeoutMs ?? defaultQueryTimeoutS * 1000, options.onTimeout ?? (() => undefined));
   // Runs before the connection's first query.
   pool.on("connection", (connection) => {
     connection.query(sessionStatement, (error) => {
