@@ -6,7 +6,7 @@ import { execa } from "execa";
 import type { Listing, Mount } from "../../shared/api.ts";
 import { startSystem, type System } from "../system/system.ts";
 import { isRoot } from "../tools/environment.ts";
-import { benchRepository, bigFileBytes, diskOf, manyEntries, smallFileBytes, smallFiles } from "./images.ts";
+import { benchRepository, bigFileBytes, compressedFileBytes, diskOf, manyEntries, smallFileBytes, smallFiles, typeOf, type DiskName } from "./images.ts";
 import { type Bar, coolDown, coolDownFiles, mbPerS, median, ms, timed, times, toTable } from "./measure.ts";
 import { exportStartMs, nbdcopyToNull, withExport, withKernelMount, withNginx } from "./peers.ts";
 
@@ -14,16 +14,46 @@ import { exportStartMs, nbdcopyToNull, withExport, withKernelMount, withNginx } 
 // one machine, cold. Every figure is a median; Pluck and peer take turns, so that a busy machine
 // slows both. As an ordinary user the peers that need a kernel mount are left out.
 
-/** `npm run bench -- mount archives`: only these. */
-const only = process.argv.slice(2);
 const rounds = Number(process.env["PLUCK_BENCH_ROUNDS"] ?? 3);
 const mountRounds = 30;
 const transfersAtOnce = 100;
 const transferBytes = 64 * 1024 * 1024;
-const names = ["big", "many", "small"] as const;
-type DiskName = (typeof names)[number];
 
-const repository = await benchRepository();
+interface Measurement {
+  readonly name: string;
+  readonly disks: readonly DiskName[];
+  /** Its disk can't be made without. */
+  readonly needsRoot?: boolean;
+  readonly measure: (on: System) => Promise<void>;
+}
+
+const measurements: readonly Measurement[] = [
+  { name: "mount", disks: ["big", "many", "small"], measure: mountLatency },
+  { name: "listing-ext4", disks: ["many"], measure: async (on) => await listing(on, "many") },
+  { name: "listing-xfs", disks: ["xfs"], needsRoot: true, measure: async (on) => await listing(on, "xfs") },
+  { name: "listing-btrfs", disks: ["btrfs"], needsRoot: true, measure: async (on) => await listing(on, "btrfs") },
+  { name: "download", disks: ["big"], measure: largeFile },
+  { name: "compressed-zstd-btrfs", disks: ["btrfs"], needsRoot: true, measure: async (on) => await compressedFile(on, "zstd") },
+  { name: "compressed-zlib-btrfs", disks: ["btrfs"], needsRoot: true, measure: async (on) => await compressedFile(on, "zlib") },
+  { name: "archives-ext4", disks: ["small"], measure: async (on) => await archives(on, "small", ["tar", "zip"]) },
+  { name: "archives-xfs", disks: ["xfs"], needsRoot: true, measure: async (on) => await archives(on, "xfs", ["tar"]) },
+  { name: "archives-btrfs", disks: ["btrfs"], needsRoot: true, measure: async (on) => await archives(on, "btrfs", ["tar"]) },
+  // After the archives: what they took of memory counts too.
+  { name: "transfers", disks: ["big"], measure: manyTransfers },
+];
+
+/** `npm run bench -- listing btrfs`: only those whose name holds one of the words. */
+const words = process.argv.slice(2);
+const chosen = measurements.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+if (chosen.length === 0) throw new Error(`nothing is named so; there are ${measurements.map(({ name }) => name).join(", ")}`);
+const runnable = chosen.filter(({ name, needsRoot }) => {
+  if (needsRoot !== true || isRoot()) return true;
+  process.stderr.write(`${name} is left out: it needs root\n`);
+  return false;
+});
+
+const disks = new Set(runnable.flatMap((one) => one.disks));
+const repository = await benchRepository(disks);
 const fileOf = (name: DiskName): string => join(repository, diskOf(name));
 const folder = await mkdtemp(join(tmpdir(), "pluck-bench-"));
 const bars: Bar[] = [];
@@ -31,15 +61,8 @@ let system: System | undefined;
 try {
   system = await startSystem(join(folder, "home"), { PLUCK_REPOSITORY: repository, PLUCK_LOG_LEVEL: "warn" });
   await register(system);
-  for (const [what, measure] of [
-    ["mount latency", mountLatency],
-    ["listing", listing],
-    ["one large file", largeFile],
-    ["archives", archives],
-    ["transfers at once", manyTransfers],
-  ] as const) {
-    if (only.length > 0 && !only.some((word) => what.includes(word))) continue;
-    process.stderr.write(`${what} ...\n`);
+  for (const { name, measure } of runnable) {
+    process.stderr.write(`${name} ...\n`);
     await measure(system);
   }
 } finally {
@@ -50,7 +73,7 @@ console.log(toTable(bars));
 
 async function register(on: System): Promise<void> {
   const { body } = await on.api("GET", "/repositories");
-  for (const name of names) {
+  for (const name of disks) {
     const reply = await on.api("POST", "/backups", { vm_name: `bench-${name}`, repository_id: (body.repositories ?? body)[0].id, backup_id: name, disks: [{ disk_index: 0, qcow2_path: diskOf(name) }] });
     if (reply.status >= 300) throw new Error(`registering ${name}: ${reply.status} ${JSON.stringify(reply.body)}`);
   }
@@ -79,7 +102,7 @@ async function mountLatency(on: System): Promise<void> {
   const listings: number[] = [];
   const starts: number[] = [];
   for (let round = 0; round < mountRounds; round += 1) {
-    const name = names[round % names.length] ?? "small";
+    const name = (["big", "many", "small"] as const)[round % 3] ?? "small";
     // People don't mount thirty disks a second: the agent has its spare reader warm again by then.
     await sleep(1000);
     await coolDownFiles([fileOf(name)]);
@@ -96,12 +119,12 @@ async function mountLatency(on: System): Promise<void> {
   bars.push({ what: "first listing after it, p50", pluck: ms(first), peer: "", aim: "", isMet: true });
 }
 
-async function listing(on: System): Promise<void> {
+async function listing(on: System, disk: DiskName): Promise<void> {
   const ours: number[] = [];
   const kernel: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     ours.push(
-      await withColdMount(on, "many", async (mount) => {
+      await withColdMount(on, disk, async (mount) => {
         const url = await link(on, mount, "files?path=%2Fdisk%2Fmany&limit=10000");
         return await timed(async () => {
           let seen = 0;
@@ -114,13 +137,13 @@ async function listing(on: System): Promise<void> {
         });
       }),
     );
-    const peer = await coldKernel("many", async (mountPoint) => {
+    const peer = await coldKernel(disk, async (mountPoint) => {
       const { stdout } = await execa("sh", ["-c", 'ls -l "$1" | wc -l', "sh", join(mountPoint, "many")]);
       if (Number(stdout) !== manyEntries + 1) throw new Error(`ls listed ${stdout} lines`);
     });
     if (peer !== undefined) kernel.push(peer);
   }
-  compare(`folder of ${manyEntries} entries`, median(ours), kernel.length > 0 ? ["ls -l on a kernel mount", median(kernel)] : undefined, 2);
+  compare(`folder of ${manyEntries} entries, ${typeOf(disk)}`, median(ours), kernel.length > 0 ? ["ls -l on a kernel mount", median(kernel)] : undefined, 2);
 }
 
 async function largeFile(on: System): Promise<void> {
@@ -136,7 +159,7 @@ async function largeFile(on: System): Promise<void> {
     if (isRoot()) {
       kernel.push(
         await withExport(fileOf("big"), async (socket) =>
-          await withKernelMount(socket, async (mountPoint) =>
+          await withKernelMount(socket, typeOf("big"), async (mountPoint) =>
             await withNginx(mountPoint, async (url) => {
               await coolDown([fileOf("big")]);
               return await curlMs(`${url}/big.bin`, bigFileBytes);
@@ -152,13 +175,29 @@ async function largeFile(on: System): Promise<void> {
   if (kernel.length > 0) bars.push({ what: "2 GiB file through HTTP", pluck: rate(ours), peer: `nginx on a kernel mount: ${rate(kernel)}`, ratio: times(median(kernel) / median(ours)), aim: "", isMet: true });
 }
 
-async function archives(on: System): Promise<void> {
+/** The kernel inflates in as many threads as there are processors; Pluck's reader is one. */
+async function compressedFile(on: System, algorithm: "zlib" | "zstd"): Promise<void> {
+  const ours: number[] = [];
+  const kernel: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    ours.push(await withColdMount(on, "btrfs", async (mount) => await curlMs(await link(on, mount, `download?path=%2Fdisk%2F${algorithm}.log`), compressedFileBytes)));
+    const peer = await coldKernel("btrfs", async (mountPoint) => await execa("dd", [`if=${join(mountPoint, `${algorithm}.log`)}`, "of=/dev/null", "bs=1M", "status=none"]));
+    if (peer !== undefined) kernel.push(peer);
+  }
+  const rate = (durations: readonly number[]): string => mbPerS(compressedFileBytes, median(durations));
+  bars.push({
+    what: `btrfs file in ${algorithm}, ${compressedFileBytes / 1024 / 1024} MiB`, pluck: rate(ours), peer: `dd on a kernel mount: ${rate(kernel)}`,
+    ratio: times(median(kernel) / median(ours)), aim: "", isMet: true,
+  });
+}
+
+async function archives(on: System, disk: DiskName, formats: readonly ("tar" | "zip")[]): Promise<void> {
   const kernel: number[] = [];
   const byFormat = { tar: [] as number[], zip: [] as number[] };
   const firstBytes: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    for (const format of ["tar", "zip"] as const) {
-      await withColdMount(on, "small", async (mount) => {
+    for (const format of formats) {
+      await withColdMount(on, disk, async (mount) => {
         const url = await link(on, mount, `download-directory?path=%2Fdisk%2Fsmall&format=${format}`);
         const { totalMs, firstByteMs, bytes } = await curl(url);
         if (bytes < smallFiles * smallFileBytes) throw new Error(`the ${format} has only ${bytes} bytes`);
@@ -166,13 +205,14 @@ async function archives(on: System): Promise<void> {
         firstBytes.push(firstByteMs);
       });
     }
-    const peer = await coldKernel("small", async (mountPoint) => await execa("sh", ["-c", 'tar -C "$1" -cf - small | cat > /dev/null', "sh", mountPoint]));
+    const peer = await coldKernel(disk, async (mountPoint) => await execa("sh", ["-c", 'tar -C "$1" -cf - small | cat > /dev/null', "sh", mountPoint]));
     if (peer !== undefined) kernel.push(peer);
   }
-  for (const format of ["tar", "zip"] as const) {
-    compare(`${smallFiles} files of ${smallFileBytes} bytes as ${format}`, median(byFormat[format]), kernel.length > 0 ? ["tar on a kernel mount", median(kernel)] : undefined, 2);
+  const type = typeOf(disk);
+  for (const format of formats) {
+    compare(`${smallFiles} files of ${smallFileBytes} bytes as ${format}, ${type}`, median(byFormat[format]), kernel.length > 0 ? ["tar on a kernel mount", median(kernel)] : undefined, 2);
   }
-  bars.push({ what: "first byte of such an archive", pluck: ms(median(firstBytes)), peer: "", aim: "< 200 ms", isMet: median(firstBytes) < 200 });
+  bars.push({ what: `first byte of such an archive, ${type}`, pluck: ms(median(firstBytes)), peer: "", aim: "< 200 ms", isMet: median(firstBytes) < 200 });
 }
 
 async function manyTransfers(on: System): Promise<void> {
@@ -201,7 +241,7 @@ async function manyTransfers(on: System): Promise<void> {
 async function coldKernel(name: DiskName, use: (mountPoint: string) => Promise<unknown>): Promise<number | undefined> {
   if (!isRoot()) return undefined;
   return await withExport(fileOf(name), async (socket) =>
-    await withKernelMount(socket, async (mountPoint) => {
+    await withKernelMount(socket, typeOf(name), async (mountPoint) => {
       await coolDown([fileOf(name)]);
       return await timed(async () => await use(mountPoint));
     }),

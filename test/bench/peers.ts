@@ -57,8 +57,11 @@ export async function nbdcopyToNull(socket: string): Promise<void> {
   await execa("nbdcopy", [`nbd+unix:///?socket=${socket}`, "null:"]);
 }
 
+/** A filesystem that was unmounted cleanly, without its journal: nothing to replay, as on Pluck's side. */
+const mountOptions = { ext4: "ro,noload", xfs: "ro,norecovery", btrfs: "ro" } as const;
+
 /** The filesystem of the export mounted read-only by the kernel; needs root and /dev/fuse. */
-export async function withKernelMount<T>(socket: string, use: (mountPoint: string) => Promise<T>): Promise<T> {
+export async function withKernelMount<T>(socket: string, type: keyof typeof mountOptions, use: (mountPoint: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "pluck-bench-mount-"));
   const [fuse, mountPoint] = [join(folder, "fuse"), join(folder, "mount")];
   await mkdir(fuse);
@@ -68,7 +71,7 @@ export async function withKernelMount<T>(socket: string, use: (mountPoint: strin
   try {
     await waitFor("nbdfuse", async () => (await execa("stat", [`${fuse}/disk`], { reject: false })).exitCode === 0);
     loop = (await execa("losetup", ["--find", "--show", "--read-only", `${fuse}/disk`])).stdout.trim();
-    await execa("mount", ["-o", "ro,noload", loop, mountPoint]);
+    await execa("mount", ["-t", type, "-o", mountOptions[type], loop, mountPoint]);
     return await use(mountPoint);
   } finally {
     await execa("umount", [mountPoint], { reject: false });
