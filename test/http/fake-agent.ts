@@ -5,7 +5,8 @@ import { createAgentMetrics } from "../../agent/http/metrics.ts";
 import { listenForClients } from "../../agent/http/server.ts";
 import type { OpenMount, OpenMounts } from "../../agent/mounts/open-mount.ts";
 import { PluckError } from "../../shared/errors.ts";
-import { agentRoutes, linkUrl, openLinkSigner, signLink, type AgentRoute, type LinkClaims } from "../../shared/link.ts";
+import { agentRoutes, linkUrl, openLinkSigner, selectionUrl, signLink, signSelectionLink, type AgentRoute, type ArchiveFormat, type LinkClaims, type SelectionClaims } from "../../shared/link.ts";
+import { encodeSelection, hashSelection } from "../../shared/selection.ts";
 import type { AgentEvent } from "../../shared/messages.ts";
 import { FakeReader, type FakeNode } from "./fake-reader.ts";
 
@@ -23,6 +24,8 @@ export interface FakeAgent {
   readonly changeDiskAfter: (readBytes: number) => void;
   /** A signed link; `overrides` change what is signed, `more` what is asked beside it. */
   link(route: AgentRoute, path: string, more?: Record<string, string>, overrides?: Partial<LinkClaims> & { readonly lifeS?: number }): Promise<string>;
+  /** The URL and the form of an archive of these paths. */
+  selection(paths: readonly string[], format?: ArchiveFormat, overrides?: Partial<SelectionClaims> & { readonly lifeS?: number; readonly mountId?: string }): Promise<{ url: string; selection: string }>;
   get(route: AgentRoute, path: string, init?: { method?: string; headers?: Record<string, string> }, more?: Record<string, string>): Promise<Response>;
 }
 
@@ -86,6 +89,12 @@ export async function createFakeAgent(volumes: readonly FakeNode[]): Promise<Fak
     endMount: (error) => ended.abort(error),
     changeDiskAfter: (readBytes) => void (changesAfter = readBytes),
     link,
+    selection: async (paths, format = "tar", overrides = {}) => {
+      const { lifeS = 300, mountId = "m1", ...claims } = overrides;
+      const selection = encodeSelection({ name: "picked", mounts: [{ mount_id: mountId, folder: "backup-disk-0", paths }] });
+      const { token } = await signSelectionLink(signer, { agentId: "agent-1", format, selectionSha256: hashSelection(selection), user: "tester", ...claims }, lifeS);
+      return { url: selectionUrl("", token), selection };
+    },
     get: async (route, path, init = {}, more = {}) => await app.request(await link(route, path, more), init),
   };
 }
