@@ -92,7 +92,8 @@ function findNamed(names: readonly ByteString[], problem: string, context: Sourc
 }
 
 /** Of several with one identity (a snapshot beside its origin) the root itself, else the first that can be read. */
-function toFound(candidates: readonly GuestVolume[], problem: string, { root }: SourceContext): FoundSource {
+function toFound(named: readonly GuestVolume[], problem: string, { root, volumes }: SourceContext): FoundSource {
+  const candidates = named.map((one) => (one.partOf === undefined ? one : (volumes.find(({ summary }) => summary.name === one.partOf) ?? one)));
   const volume = candidates.find((one) => one === root) ?? candidates.find((one) => one.fileSystem !== undefined) ?? candidates[0];
   return volume === undefined ? { problem } : { volume };
 }

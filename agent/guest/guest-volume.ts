@@ -6,4 +6,6 @@ export interface GuestVolume {
   readonly summary: VolumeSummary;
   /** Undefined when the volume can't be read; `summary.error` says why. */
   readonly fileSystem: FileSystem | undefined;
+  /** The name of the volume under which its filesystem is open, where that lies on several: any of them means the whole. */
+  readonly partOf?: string;
 }

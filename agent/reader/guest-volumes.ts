@@ -1,4 +1,5 @@
 import { type ByteString, textToByteString } from "../filesystems/byte-string.ts";
+import type { GuestVolume } from "../guest/guest-volume.ts";
 import type { GuestMount } from "../guest/open-guests.ts";
 import { openGuests } from "../guest/open-guests.ts";
 import type { NodeError } from "./disk-reader.ts";
@@ -21,7 +22,7 @@ export interface GuestTree {
  * A name that a volume has already is passed over.
  */
 export async function openGuestVolumes(volumes: readonly OpenVolume[]): Promise<OpenVolume[]> {
-  const guests = await openGuests(volumes.map((volume) => ({ summary: volume.summary, fileSystem: volume.readable ? volume.fileSystem : undefined })));
+  const guests = await openGuests(volumes.map(toGuestVolume));
   const taken = new Set<ByteString>(volumes.map((volume) => volume.name));
   return guests.map((guest) => {
     const name = freeName(taken);
@@ -35,6 +36,11 @@ export async function openGuestVolumes(volumes: readonly OpenVolume[]): Promise<
     const { fileSystem, mounts } = guest;
     return { readable: true, name: textToByteString(name), fileSystem, summary, error: remarkOn(mounts), guest: { root, mounts } };
   });
+}
+
+function toGuestVolume(volume: OpenVolume): GuestVolume {
+  if (volume.readable) return { summary: volume.summary, fileSystem: volume.fileSystem };
+  return { summary: volume.summary, fileSystem: undefined, ...(volume.partOf === undefined ? {} : { partOf: volume.partOf }) };
 }
 
 function freeName(taken: ReadonlySet<ByteString>): string {

@@ -43,6 +43,8 @@ export interface UnreadableVolume {
   /** Its bytes; undefined where there are none, and for a guest's own tree. */
   readonly source?: BlockSource;
   readonly guest?: GuestTree;
+  /** The volume under which the filesystem is listed that it is a device of. */
+  readonly partOf?: string;
   /** Set where a key would open it. */
   readonly locked?: LockedVolume;
 }
@@ -55,14 +57,17 @@ export async function openVolume(
   skipped: NodeError | undefined,
 ): Promise<OpenVolume> {
   const name = textToByteString(volume.name);
-  const unreadable = (error: NodeError, type: string | null = null): OpenVolume => {
+  const unreadable = (error: NodeError, type: string | null = null): UnreadableVolume => {
     return { readable: false, name, error, summary: { ...summarise(volume, undefined, error), filesystem_type: type }, ...sourceOf(volume) };
   };
   // Both a source and an error: it can be read, but its table contradicts itself.
   const remark = volume.error === undefined ? undefined : toNodeError(volume.error, `volume ${volume.name}`);
   if (volume.source === undefined) return unreadable(remark ?? { code: "corrupt", detail: "the volume has no bytes" });
   if (skipped !== undefined) return unreadable(skipped);
-  if (volume.isMember === true) return unreadable(remark ?? { code: "unsupported", detail: "part of another volume" }, await recogniseType(volume.source));
+  if (volume.isMember === true) {
+    const member = unreadable(remark ?? { code: "unsupported", detail: "part of another volume" }, await recogniseType(volume.source));
+    return volume.partOf === undefined ? member : { ...member, partOf: volume.partOf };
+  }
   if (index >= maxVolumes) return unreadable({ code: "unsupported", detail: `more than ${maxVolumes} volumes on one disk` });
   try {
     const { spanning } = volume;

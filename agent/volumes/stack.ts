@@ -36,7 +36,7 @@ interface Place {
 interface Device extends Place {
   readonly volume: Volume & { readonly source: BlockSource };
   /** Set where it turned out to be part of something: what, for people. */
-  note?: { readonly what: string; readonly results: string[] };
+  note?: { readonly what: string; readonly results: string[]; readonly partOf?: string };
   /** Set where it is the first device of a filesystem over several. */
   spanning?: SpanningFileSystem;
 }
@@ -278,7 +278,7 @@ export class Stack {
     if (!isComplete) this.isIncomplete = true;
     const first = devices.find(({ owner }) => owner.isOwn)?.owner;
     for (const { owner, what } of parts) {
-      if (owner !== first) owner.note = { what: `${what} of the ${title}${first === undefined ? "" : ` at /${first.volume.name}`}`, results: [] };
+      if (owner !== first) owner.note = { what: `${what} of the ${title}${first === undefined ? "" : ` at /${first.volume.name}`}`, results: [], ...(first === undefined ? {} : { partOf: first.volume.name }) };
     }
     if (first === undefined) return;
     const explained = async () => await open().catch((error: unknown) => {
@@ -312,11 +312,12 @@ export class Stack {
 function describe({ volume, note, spanning }: Device): Volume {
   if (spanning !== undefined) return { ...volume, spanning };
   if (note === undefined) return volume;
-  const { what, results } = note;
+  const { what, results, partOf } = note;
   const unique = [...new Set(results)];
   const named = unique.slice(0, MAX_NAMED_RESULTS).join(", ");
   const more = unique.length > MAX_NAMED_RESULTS ? ` and ${unique.length - MAX_NAMED_RESULTS} more` : "";
-  return { ...volume, isMember: true, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
+  const whole = partOf === undefined ? {} : { partOf };
+  return { ...volume, ...whole, isMember: true, error: unsupported(unique.length === 0 ? what : `${what}: see ${named}${more}`) };
 }
 
 /** Undefined where the header is too damaged to be told by its UUID. */

@@ -19,6 +19,8 @@ export interface Volume {
   readonly error?: DiskError;
   /** True for a part of what else is listed, whatever its own first bytes look like; `error` says of what. */
   readonly isMember?: boolean;
+  /** The name of the volume under which the filesystem is listed that it is a device of. */
+  readonly partOf?: string;
   /** Set where the filesystem on it lies on other volumes as well. */
   readonly spanning?: SpanningFileSystem;
 }

@@ -7,7 +7,9 @@ import { cached } from "../../agent/blocks/cached.ts";
 import { crc32c } from "../../agent/blocks/crc32c.ts";
 import { DiskError } from "../../agent/blocks/disk-error.ts";
 import { memorySource } from "../../agent/blocks/memory-source.ts";
+import type { FileSystem } from "../../agent/filesystems/filesystem.ts";
 import { btrfs } from "../../agent/filesystems/btrfs/driver.ts";
+import { scanVolumes } from "../../agent/volumes/scan.ts";
 import { describeAsRoot, requireTools, temporaryFolder } from "../tools/environment.ts";
 import { Random } from "../tools/random.ts";
 import { walkFileSystem } from "../tools/walk-file-system.ts";
@@ -41,7 +43,18 @@ describe("trees that nobody in their right mind would write", () => {
     await writeFile(image, "");
     await truncate(image, 20 * 1024 * 1024);
     await execa("mkfs.btrfs", ["-q", "-f", "--mixed", "-n", "4096", "--rootdir", tree, image]);
-    await mutate(readFileSync(image));
+    await mutate([readFileSync(image)]);
+  });
+
+  describeAsRoot("over three devices", () => {
+    test(`give data or a typed error, in time (${rounds} times, from seed ${firstSeed})`, { timeout: 300_000 }, async () => {
+      const images = [0, 1, 2].map((index) => join(folder, `device-${index}.img`));
+      await makeBtrfs(images, ["--mixed", "-n", "4096", "-d", "raid5", "-m", "raid5"], 100);
+      await withBtrfsMount(images, { readOnly: false }, async (directory) => {
+        for (let i = 0; i < 100; i++) await writeFile(join(directory, `file-${i}`), `${i}`.repeat(i * 50));
+      });
+      await mutate(images.map((image) => readFileSync(image)));
+    });
   });
 
   describeAsRoot("with a log", () => {
@@ -57,34 +70,46 @@ describe("trees that nobody in their right mind would write", () => {
         await execa("sync", [directory]);
         await execa("cp", ["--sparse=always", image, copy]);
       });
-      await mutate(readFileSync(copy));
+      await mutate([readFileSync(copy)]);
     });
   });
 });
 
-async function mutate(image: Buffer): Promise<void> {
-  const fsid = image.subarray(superblockOffset + 0x20, superblockOffset + 0x30);
-  const nodes: number[] = [];
-  for (let at = 1024 * 1024; at + nodeBytes <= image.length; at += nodeBytes) if (fsid.equals(image.subarray(at + 0x20, at + 0x30))) nodes.push(at);
+async function mutate(images: readonly Buffer[]): Promise<void> {
+  const fsid = images[0]!.subarray(superblockOffset + 0x20, superblockOffset + 0x30);
+  const nodes: Buffer[] = [];
+  for (const image of images) {
+    for (let at = 1024 * 1024; at + nodeBytes <= image.length; at += nodeBytes) if (fsid.equals(image.subarray(at + 0x20, at + 0x30))) nodes.push(image.subarray(at, at + nodeBytes));
+  }
+  const superblocks = images.map((image) => image.subarray(superblockOffset, superblockOffset + nodeBytes));
   expect(nodes.length).toBeGreaterThan(10);
   let refused = 0;
   for (let round = firstSeed; round < firstSeed + rounds; round++) {
     const random = new Random(round);
-    const hits = Array.from({ length: random.integer(1, 4) }, () => (random.integer(0, 12) === 0 ? superblockOffset : random.pick(nodes)));
-    const saved = hits.map((at) => Buffer.from(image.subarray(at, at + nodeBytes)));
-    for (const at of hits) damage(image.subarray(at, at + nodeBytes), at === superblockOffset, random);
+    const hits = Array.from({ length: random.integer(1, 4) }, () => random.pick(random.integer(0, 12) === 0 ? superblocks : nodes));
+    const saved = hits.map((block) => Buffer.from(block));
+    for (const block of hits) damage(block, superblocks.includes(block), random);
     const started = performance.now();
     try {
-      await walkFileSystem(await btrfs.open(cached(memorySource(image))), { maxEntries: 2000, maxContentBytes: 4 * 1024 * 1024 });
+      await walkFileSystem(await open(images), { maxEntries: 2000, maxContentBytes: 4 * 1024 * 1024 });
     } catch (error) {
       if (!(error instanceof DiskError)) throw new Error(`seed ${round}`, { cause: error });
       refused += 1;
     }
     expect(performance.now() - started, `seed ${round}`).toBeLessThan(maxMilliseconds);
-    for (const [index, at] of hits.entries()) image.set(saved[index]!, at);
+    for (const [index, block] of hits.entries()) block.set(saved[index]!);
   }
   // Some damage hits what everything hangs on, most doesn't.
   expect(refused).toBeLessThan(rounds);
+}
+
+/** As the volumes of one disk and its siblings are opened. */
+async function open(images: readonly Buffer[]): Promise<FileSystem> {
+  const [own, ...others] = images.map((image) => cached(memorySource(image)));
+  const [volume] = await scanVolumes(own!, { siblings: async () => others.map((source, index) => ({ name: `disk ${index + 1}`, source })) });
+  if (volume?.source === undefined) throw volume?.error ?? new Error("no volume");
+  if (volume.isMember === true) throw volume.error!;
+  return await (volume.spanning?.open() ?? btrfs.open(volume.source));
 }
 
 /** Mostly in what is in use: the header, the item headers, and the data at the end of the node. */

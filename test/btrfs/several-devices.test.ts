@@ -205,10 +205,11 @@ describeAsRoot("btrfs over several devices of a backup", () => {
     const [p1, p2] = await makeDisk(disk0, [130, 130]);
     await make([p1!, p2!], ["-d", "raid0", "-m", "raid1"], async (directory) => {
       for (const name of ["@", "@home"]) await execa("btrfs", ["subvolume", "create", join(directory, name)]);
+      const partUuid = (await execa("sfdisk", ["--part-uuid", disk0, "2"])).stdout;
       const uuid = /uuid: (\S+)/.exec((await execa("btrfs", ["filesystem", "show", directory])).stdout)![1];
       mkdirSync(join(directory, "@/etc"));
       mkdirSync(join(directory, "@/home"));
-      writeFileSync(join(directory, "@/etc/fstab"), `UUID=${uuid} / btrfs subvol=@ 0 0\nUUID=${uuid} /home btrfs subvol=@home 0 0\n`);
+      writeFileSync(join(directory, "@/etc/fstab"), `UUID=${uuid} / btrfs subvol=@ 0 0\n# Any of its devices means the whole.\nPARTUUID=${partUuid} /home btrfs subvol=@home 0 0\n`);
       writeFileSync(join(directory, "@home/letter"), new Random(40).bytes(500_000));
     });
     const disk = await openDisk(openImageSource(disk0), { diskId: "guest" });
