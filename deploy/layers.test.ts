@@ -80,6 +80,14 @@ const forbidden: readonly (readonly [string, string])[] = [
   ["agent/commands/forbidden.ts", "../http/server.ts"],
   ["agent/commands.ts", "./http/server.ts"],
   ["agent/commands/forbidden.ts", "../main.ts"],
+  ["coordinator/web/page/forbidden.ts", "node:fs"],
+  ["coordinator/web/page/views/forbidden.tsx", "node:buffer"],
+  ["coordinator/web/page/api/forbidden.ts", "../../../../shared/errors.ts"],
+  ["coordinator/web/page/views/vm/forbidden.tsx", "../../../../../shared/api.ts"],
+  ["coordinator/web/page/api/forbidden.ts", "../../../../agent/blocks/block-source.ts"],
+  ["coordinator/web/page/api/forbidden.ts", "../../../../coordinator/config.ts"],
+  ["coordinator/web/page/api/forbidden.ts", "../../../../cli/main.ts"],
+  ["coordinator/web/page/api/forbidden.ts", "../../../../test/web/browser.ts"],
 ];
 
 const allowed: readonly (readonly [string, string])[] = [
@@ -103,14 +111,23 @@ const allowed: readonly (readonly [string, string])[] = [
   ["coordinator/services/allowed.ts", "../../shared/errors.ts"],
   ["cli/commands/allowed.ts", "../../shared/errors.ts"],
   ["cli/commands/allowed.ts", "node:fs"],
+  ["coordinator/web/page/views/allowed.tsx", "../parts/format.ts"],
+  ["coordinator/web/page/views/allowed.tsx", "preact/hooks"],
 ];
 
-const banned: readonly (readonly [string, string, string])[] = [
+/** Types of what may not be imported otherwise. */
+const allowedTypes: readonly (readonly [string, string])[] = [["coordinator/web/page/api/allowed-types.ts", "../../../../shared/api.ts"]];
+
+/** What, the rule that says so, a file that does it, and where it stands. */
+const banned: readonly (readonly [string, string, string, string?])[] = [
   ["any", "typescript(no-explicit-any)", "export const value: any = 1;\n"],
   ["@ts-ignore", "typescript(ban-ts-comment)", "// @ts-ignore: it is fine\nexport const value: string = 1;\n"],
   ["a focused test", "vitest(no-focused-tests)", 'import { it } from "vitest";\nit.only("runs alone", () => undefined);\n'],
   ["console in the product", "eslint(no-console)", 'export const hello = (): void => console.log("hello");\n'],
+  ["text taken for markup in the page", "react(no-danger)", "export const Name = ({ name }: { name: string }) => <b dangerouslySetInnerHTML={{ __html: name }} />;\n", "coordinator/web/page/views/banned.tsx"],
 ];
+
+const bannedFile = "agent/http/banned.ts";
 
 let folder = "";
 let complaints: ReadonlyMap<string, readonly string[]> = new Map();
@@ -128,7 +145,8 @@ beforeAll(async () => {
   await Promise.all([
     ...forbidden.map(([file, specifier], index) => write(caseFile("forbidden", index, file), `import "${specifier}";\n`)),
     ...allowed.map(([file, specifier], index) => write(caseFile("allowed", index, file), `import "${specifier}";\n`)),
-    ...banned.map(([, , text], index) => write(caseFile("banned", index, "agent/http/banned.ts"), text)),
+    ...allowedTypes.map(([file, specifier], index) => write(caseFile("types", index, file), `import type * as all from "${specifier}";\nexport type All = typeof all;\n`)),
+    ...banned.map(([, , text, file = bannedFile], index) => write(caseFile("banned", index, file), text)),
   ]);
   complaints = await lint();
 }, 30_000);
@@ -147,9 +165,15 @@ describe("layers", () => {
   });
 });
 
+describe("types", () => {
+  it.each(allowedTypes.map(([file, specifier], index) => ({ file, specifier, index })))("$file may know those of $specifier", ({ file, index }) => {
+    expect(complaints.get(caseFile("types", index, file))).toBeUndefined();
+  });
+});
+
 describe("lint", () => {
-  it.each(banned.map(([what, rule], index) => ({ what, rule, index })))("refuses $what", ({ rule, index }) => {
-    expect(complaints.get(caseFile("banned", index, "agent/http/banned.ts"))).toContain(rule);
+  it.each(banned.map(([what, rule, , file = bannedFile], index) => ({ what, rule, file, index })))("refuses $what", ({ rule, file, index }) => {
+    expect(complaints.get(caseFile("banned", index, file))).toContain(rule);
   });
 });
 
@@ -163,6 +187,7 @@ async function lint(): Promise<Map<string, string[]>> {
   const cases = [
     ...forbidden.map((_, index) => caseFolder("forbidden", index)),
     ...allowed.map((_, index) => caseFolder("allowed", index)),
+    ...allowedTypes.map((_, index) => caseFolder("types", index)),
     ...banned.map((_, index) => caseFolder("banned", index)),
   ];
   for (const name of cases) await cp(join(folder, ".oxlintrc.json"), join(folder, name, ".oxlintrc.json"));

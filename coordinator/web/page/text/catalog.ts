@@ -106,8 +106,7 @@ export const catalog = {
     locked: "locked",
     unreadable: "can't be read",
     raw: "Download raw",
-    rawLabel: (name: string) => `Download ${name} raw`,
-    browse: (name: string) => `Browse ${name}`,
+    rawLabel: (name: string) => `Download raw: ${name}`,
   },
 
   unlock: {

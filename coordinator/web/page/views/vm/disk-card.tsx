@@ -52,7 +52,7 @@ export function DiskCard({ backupId, disk, when }: { backupId: string; disk: Bac
         <h3>{text.name(diskIndex)}</h3>
         {mount_id === undefined ? null : <span class="tag tag-good">{text.isOpen}</span>}
         {why === undefined ? (
-          <a class="button primary card-link" data-row href={hrefOf(place)} aria-label={text.openLabel(diskIndex, when)} onClick={onClick}>{busy.value ? text.opening : text.open}</a>
+          <a class="button primary card-link" data-row href={hrefOf(place)} aria-label={busy.value ? undefined : text.openLabel(diskIndex, when)} onClick={onClick}>{busy.value ? text.opening : text.open}</a>
         ) : <span class="tag tag-bad">{disk.status}</span>}
       </div>
       <dl class="facts">

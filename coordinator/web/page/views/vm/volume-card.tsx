@@ -19,7 +19,7 @@ export function VolumeCard({ mountId, volume, href, onUnlocked }: { mountId: str
   return (
     <li class={`card ${readable ? "card-opens" : "card-shut"}`}>
       <div class="card-head">
-        <h3>{readable ? <a class="card-link" data-row href={href} aria-label={text.browse(name)}>{name}</a> : name}</h3>
+        <h3>{readable ? <a class="card-link" data-row href={href}>{name}</a> : name}</h3>
         <span class="quiet">{text.what[kind]}</span>
         {isLocked ? <span class="tag tag-warn">{text.locked}</span> : readable ? null : <span class="tag tag-bad">{text.unreadable}</span>}
         {state === null || !readable ? null : <span class={`tag ${state === "dirty" ? "tag-warn" : "tag-good"}`} title={text.stateHelp[state]}>{text.state[state]}</span>}
