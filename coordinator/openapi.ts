@@ -18,7 +18,8 @@ another host (browsers and curl don't).
    \`?path=/p2/etc\` a folder in one.
 5. \`GET /api/v1/restore/{mount_id}/download?path=/p2/etc/hosts\` gives a file;
    \`…/download-directory?path=/p2/etc&format=tar.gz\` a folder.
-6. \`DELETE /api/v1/restore/{mount_id}\` ends it.
+6. \`POST /api/v1/restore/archives\` gives a link to one archive of many files and folders, also of both disks.
+7. \`DELETE /api/v1/restore/{mount_id}\` ends it.
 
 Errors are problem documents (RFC 9457) with a stable \`code\`.`;
 
