@@ -28,8 +28,9 @@ describe("access", () => {
       }
     }
     expect((await site.request("GET", "/healthz", { token: null })).body).toEqual({ status: "ok", database: true, broker: true });
+    // Not built in this test: it says so, and asks for no token.
     const page = await site.request("GET", "/", { token: null });
-    expect([page.status, page.headers.get("Content-Type")]).toEqual([200, "text/html; charset=UTF-8"]);
+    expect([page.status, page.headers.get("Content-Type")]).toEqual([503, "text/html; charset=UTF-8"]);
     expect((await site.request("GET", "/api/v1/backups", { token: null, headers: { Authorization: `Basic ${adminToken}` } })).status).toBe(401);
   });
 
