@@ -1,6 +1,7 @@
 import type { MaybePromise } from "../../blocks/block-source.ts";
-import { corrupt } from "../../blocks/disk-error.ts";
-import { decompress } from "./compression.ts";
+import { DiskError, corrupt } from "../../blocks/disk-error.ts";
+import { asBuffer } from "../byte-string.ts";
+import { decompressLater } from "./compression.ts";
 import { isOf, itemTypes, makeKey, offsetOf } from "./key.ts";
 import type { LogicalSpace } from "./logical-space.ts";
 import { itemData, keyAt, type NodeFormat } from "./node.ts";
@@ -9,6 +10,9 @@ import type { Tree } from "./tree.ts";
 /** Owner of the items of the checksum tree. */
 export const checksumObjectid = -10n;
 const checksumObjectidRounded = 2 ** 64;
+
+/** Up to here a read comes from the cache of the source, as a view of it. */
+const maxViewBytes = 64 * 1024;
 
 /** Contents at logical addresses: verified where there are checksums, decompressed, from the first good copy. */
 export class DataReader {
@@ -26,17 +30,39 @@ export class DataReader {
   }
 
   /**
-   * The bytes [logical, logical + length), every sector checked, other copies tried where one is bad.
-   * Throws "corrupt" naming the logical address where no copy is good or the checksum is missing.
+   * The bytes [logical, logical + length), every sector checked, other copies tried where one is bad. They may be
+   * shared with a cache. Throws "corrupt" naming the logical address where no copy is good or the checksum is missing.
    */
   async readVerified(logical: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     const { sectorBytes } = this.#format;
     const start = Math.floor(logical / sectorBytes) * sectorBytes;
     const end = Math.ceil((logical + length) / sectorBytes) * sectorBytes;
+    const found = end - start <= maxViewBytes ? await this.#viewVerified(start, end) : undefined;
+    if (found !== undefined) return found.length === length ? found : found.subarray(logical - start, logical - start + length);
     const bytes = Buffer.allocUnsafeSlow(end - start);
     const [stored] = await Promise.all([this.#checksums(start, end), this.space.readFirstInto(start, bytes, sectorBytes, signal)]);
     await this.#verify(start, bytes, stored, signal);
     return start === logical && bytes.length === length ? bytes : bytes.subarray(logical - start, logical - start + length);
+  }
+
+  /** A few sectors without a copy; undefined where they are not all there and good at once. */
+  async #viewVerified(start: number, end: number): Promise<Buffer | undefined> {
+    const { sectorBytes, checksum } = this.#format;
+    const place = this.space.locate(start, end - start);
+    if (place === undefined) return undefined;
+    let bytes: Buffer;
+    try {
+      const read = place.source.read(place.offset, end - start);
+      bytes = asBuffer(read instanceof Promise ? await read : read);
+    } catch (error) {
+      if (error instanceof DiskError) return undefined;
+      throw error;
+    }
+    const stored = await this.#checksums(start, end);
+    for (let at = 0, index = 0; at < bytes.length; at += sectorBytes, index += checksum.sizeBytes) {
+      if (!checksum.matches(bytes, at, at + sectorBytes, stored, index)) return undefined;
+    }
+    return bytes;
   }
 
   /** As readVerified, for files without checksums. */
@@ -52,7 +78,7 @@ export class DataReader {
     isVerified: boolean, signal?: AbortSignal,
   ): Promise<Buffer> {
     const read = isVerified ? this.readVerified(extent.diskLogical, extent.diskBytes, signal) : this.readPlain(extent.diskLogical, extent.diskBytes, signal);
-    return decompress(extent.compression, await read, extent.ramBytes, this.#format.sectorBytes);
+    return decompressLater(extent.compression, await read, extent.ramBytes, this.#format.sectorBytes);
   }
 
   async #verify(start: number, bytes: Buffer, stored: Buffer, signal?: AbortSignal): Promise<void> {

@@ -102,6 +102,13 @@ export class Tree {
       if (items !== undefined) yield items;
       return;
     }
+    const within = await orError(() => this.leafFor(from));
+    if (!(within instanceof DiskError) && (within.upper === undefined || compareKeys(within.upper, to) > 0)) {
+      // Most folders, and the attributes of most files, lie in one leaf: no windows are needed for it.
+      const items = upTo(within.leaf, within.index, to);
+      if (items !== undefined) yield items;
+      return;
+    }
     let previous: Promise<(TreeNode | DiskError)[]> | undefined;
     let previousBranches: Branch[] = [];
     const emit = function* (tree: Tree, branches: readonly Branch[], nodes: readonly (TreeNode | DiskError)[]): Generator<LeafItems | DiskError> {
