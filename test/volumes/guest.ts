@@ -25,7 +25,7 @@ export interface GuestImages {
 const cacheFolder = join(tmpdir(), "pluck-guest");
 const programs = [
   "/sbin/lvm", "/sbin/mdadm", "/sbin/mke2fs", "/usr/sbin/thin_check", "/usr/sbin/sfdisk", "/sbin/dmsetup", "/sbin/cryptsetup", "/sbin/mkfs.xfs",
-  "/usr/sbin/xfs_io", "/usr/bin/setfattr", "/usr/bin/getfattr",
+  "/usr/sbin/xfs_io", "/usr/bin/setfattr", "/usr/bin/getfattr", "/usr/bin/find",
 ];
 const modules = [
   "virtio_pci", "virtio_blk", "dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "dm-cache", "dm-cache-smq",
@@ -90,7 +90,7 @@ async function build(folder: string, disks: readonly GuestDisk[], script: string
   try {
     await writeFile(join(work, "script.sh"), script);
     // The script comes as a disk of its own, padded, since disks are whole sectors.
-    const padded = Buffer.alloc(64 * 1024, "\n");
+    const padded = Buffer.alloc(Math.ceil(Buffer.byteLength(script) / 65_536) * 65_536, "\n");
     Buffer.from(script).copy(padded);
     await writeFile(join(work, "script.raw"), padded);
     const drives = disks.map((disk) => join(work, `${disk.name}.raw`));

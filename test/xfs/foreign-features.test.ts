@@ -94,6 +94,21 @@ describe("filesystems filled by mkfs.xfs", () => {
     await expect(withImage(options, async () => undefined, prepare)).rejects.toMatchObject({ code: "unsupported", message: expect.stringContaining(message) });
   });
 
+  test("refuses a filesystem that mkfs.xfs gave a log on another device, by name", async () => {
+    const [image, log] = [join(folder, "without-log"), join(folder, "log")];
+    for (const path of [image, log]) {
+      writeFileSync(path, "");
+      truncateSync(path, 64 * 1024 * 1024);
+    }
+    await execa("mkfs.xfs", ["-q", "-f", "--unsupported", "-l", `logdev=${log},size=10m`, image]);
+    const source = openImageSource(image);
+    try {
+      await expect(xfs.open(cached(source))).rejects.toMatchObject({ code: "unsupported", message: expect.stringContaining("XFS external log") });
+    } finally {
+      await source.close();
+    }
+  });
+
   test("refuses the contents of a realtime file by name, and shows its attributes", async () => {
     const prepare = async (image: string) => void (await execa("xfs_db", ["-x", "-c", "path /sizes/4097", "-c", "write core.realtime 1", image]));
     await withImage([], async (fs) => {

@@ -130,3 +130,38 @@ export function makeSuperblockItem(chunk: Buffer): Buffer[] {
   format.writeUInt32LE(1 << 1, 20);
   return [format, chunk];
 }
+
+export interface ExchangeIntent {
+  readonly inodes: readonly [number, number];
+  readonly generations: readonly [number, number];
+  readonly starts: readonly [number, number];
+  readonly blockCount: number;
+  /** XFS_EXCHMAPS_*: 1 attributes, 2 set sizes, 4 only what the first has written. */
+  readonly flags: number;
+  readonly sizes?: readonly [number, number];
+}
+
+/** An exchange of blocks that was announced, or written anew after a step, and not done. */
+export function makeExchangeIntent(id: number, { inodes, generations, starts, blockCount, flags, sizes }: ExchangeIntent): Buffer[] {
+  const format = Buffer.alloc(88);
+  format.writeUInt16LE(0x1248, 0);
+  format.writeUInt16LE(1, 2);
+  format.writeBigUInt64LE(BigInt(id), 8);
+  for (const side of [0, 1] as const) {
+    format.writeBigUInt64LE(BigInt(inodes[side]), 16 + side * 8);
+    format.writeUInt32LE(generations[side], 32 + side * 4);
+    format.writeBigUInt64LE(BigInt(starts[side]), 40 + side * 8);
+    format.writeBigInt64LE(BigInt(sizes?.[side] ?? -1), 72 + side * 8);
+  }
+  format.writeBigUInt64LE(BigInt(blockCount), 56);
+  format.writeBigUInt64LE(BigInt(flags), 64);
+  return [format];
+}
+
+export function makeExchangeDone(id: number): Buffer[] {
+  const format = Buffer.alloc(16);
+  format.writeUInt16LE(0x1249, 0);
+  format.writeUInt16LE(1, 2);
+  format.writeBigUInt64LE(BigInt(id), 8);
+  return [format];
+}

@@ -6,6 +6,7 @@ import type { FileSystemDriver } from "../filesystem.ts";
 import { Contents } from "./contents.ts";
 import { XfsFileSystem, type Parts } from "./filesystem.ts";
 import { InodeTable } from "./inode-table.ts";
+import { finishExchanges } from "./finish-exchanges.ts";
 import { readJournal, type JournalContents } from "./journal.ts";
 import { hasSuperblockMagic, maxSuperblockBytes, minSuperblockBytes, parseSuperblock, type Superblock } from "./superblock.ts";
 
@@ -18,7 +19,6 @@ const freeSpaceMagic = 0x58414746;
  * XFS of versions 4 and 5. Shows what Linux shows after its own recovery, but for this:
  * - Names in a damaged directory block are listed with an error, where Linux refuses the rest of the directory.
  * - Extended attributes that can be read are shown, with an error beside them, where others of the same file can't.
- * - Files whose contents were being exchanged when the machine stopped are refused by name; Linux finishes the exchange.
  * - Linux refuses a volume with a log whose tail it can't find; so does the reader, though files might be readable.
  */
 export const xfs: FileSystemDriver = {
@@ -37,6 +37,7 @@ export const xfs: FileSystemDriver = {
     const superblock = journal.isEmpty ? before : await readSuperblock(recovered);
     if (superblock.blockSizeBytes !== before.blockSizeBytes) throw corrupt("XFS superblock", 0, "its log changes the block size");
     const parts = openParts(recovered, superblock, journal);
+    await finishExchanges(parts, journal.changes);
     const root = await parts.inodes.get(superblock.rootInode);
     if (root.type !== "directory") throw corrupt("XFS root directory", root.offsetBytes, `inode ${root.number} is no directory`);
     const freeBlocks = journal.isEmpty ? superblock.freeBlockCount : await countFreeBlocks(recovered, superblock);

@@ -37,6 +37,7 @@ import { computeChecksum, hasBytes, readUInt64 } from "./block-header.ts";
 import type { Superblock } from "./superblock.ts";
 
 export const inodeMagic = 0x494e;
+export const sizeOffset = 56;
 export const crcOffset = 100;
 export const lsnOffset = 112;
 const coreSizeBytes = 100;

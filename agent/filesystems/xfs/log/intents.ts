@@ -18,13 +18,14 @@
 // 32     | 4    | alfi_value_len|
 // 36     | 4    | alfi_attr_filter | namespace
 // then regions of the name and the value
-// Exchange (xmi): 16: inode, 24: the other inode
-import { corrupt, unsupported } from "../../../blocks/disk-error.ts";
+// Exchange (xmi): see exchange.ts
+import { corrupt } from "../../../blocks/disk-error.ts";
 import { toByteString } from "../../byte-string.ts";
 import { findBlockOffset } from "../addresses.ts";
 import { hole } from "../extent-record.ts";
 import type { PendingChanges } from "../pending-changes.ts";
 import type { Superblock } from "../superblock.ts";
+import { parseExchange } from "./exchange.ts";
 import type { LogItem } from "./transactions.ts";
 
 const mapFlags = { map: 1, unmap: 2, mask: 0xff, unwritten: 0x40000000, otherFork: 0xa0000000 } as const;
@@ -32,7 +33,6 @@ const attributeOperations = { set: 1, remove: 2, replace: 3 } as const;
 const mapHeaderBytes = 16;
 const mapExtentBytes = 32;
 const attributeHeaderBytes = 40;
-const exchangeHeaderBytes = 32;
 const largestExtentBlocks = 2 ** 32;
 
 type IntentKind = "map" | "attribute" | "exchange";
@@ -54,7 +54,7 @@ export class Intents {
     for (const { kind, item } of this.#open.values()) {
       if (kind === "map") collectMappings(superblock, item, changes);
       else if (kind === "attribute") collectAttribute(item, changes);
-      else collectExchange(item, changes);
+      else changes.exchanges.push(parseExchange(item.regions[0]!));
     }
   }
 }
@@ -104,15 +104,6 @@ function collectAttribute(item: LogItem, changes: PendingChanges): void {
     name: toByteString(name, 0, nameLength),
     value: isRemoved ? undefined : Uint8Array.from(value?.subarray(0, valueLength) ?? []),
   });
-}
-
-function collectExchange(item: LogItem, changes: PendingChanges): void {
-  const format = item.regions[0]!;
-  if (format.length < exchangeHeaderBytes) throw corrupt("XFS log exchange intent", undefined, `${format.length} bytes`);
-  for (const at of [16, 24]) {
-    const inode = Number(format.readBigUInt64LE(at));
-    changes.contentErrors.set(inode, unsupported(`XFS exchange of file contents cut off half-way: inode ${inode} is part of it`));
-  }
 }
 
 function append<Value>(lists: Map<number, Value[]>, key: number, value: Value): void {

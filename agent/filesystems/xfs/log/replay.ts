@@ -3,7 +3,9 @@
 // Source: the rules of Linux fs/xfs/xfs_log_recover.c (xlog_recover_reorder_trans, xlog_do_log_recovery) and
 // xfs_buf_item_recover.c (which buffers are older on the disk).
 import { corrupt, unsupported } from "../../../blocks/disk-error.ts";
+import { findInodeOffset } from "../addresses.ts";
 import { computeChecksum, hasBytes } from "../block-header.ts";
+import { crcOffset, sizeOffset } from "../inode.ts";
 import type { PendingChanges } from "../pending-changes.ts";
 import type { Superblock } from "../superblock.ts";
 import { findBlockLayout } from "./block-kind.ts";
@@ -12,6 +14,7 @@ import { Cancellations } from "./cancellations.ts";
 import type { LogExtent } from "./extent.ts";
 import { makeFreeInodes, parseInodeCreateItem } from "./inode-create-item.ts";
 import { parseInodeItem, replayInode } from "./inode-item.ts";
+import type { ExchangeSide } from "./exchange.ts";
 import { Intents } from "./intents.ts";
 import { readRecords } from "./records.ts";
 import type { ReplayDisk } from "./replay-disk.ts";
@@ -99,6 +102,20 @@ class Replay {
   async finish(changes: PendingChanges): Promise<void> {
     await this.#stamp();
     this.#intents.collect(this.#superblock, changes);
+    for (const { first, second } of changes.exchanges) {
+      await this.#setSize(first);
+      await this.#setSize(second);
+    }
+  }
+
+  /** The size that a file has once its blocks are exchanged. */
+  async #setSize({ inode, size }: ExchangeSide): Promise<void> {
+    const offsetBytes = findInodeOffset(this.#superblock, inode);
+    if (size === undefined || offsetBytes === undefined) return;
+    const bytes = Buffer.from(await this.#disk.read(offsetBytes, this.#superblock.inodeSizeBytes));
+    bytes.writeBigUInt64BE(size, sizeOffset);
+    bytes.writeUInt32LE(computeChecksum(bytes, crcOffset), crcOffset);
+    await this.#disk.write(offsetBytes, bytes);
   }
 
   async #buffer(item: BufferItem): Promise<void> {
