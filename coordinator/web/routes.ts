@@ -16,6 +16,9 @@ export const contentSecurityPolicy = {
   objectSrc: ["'none'"],
   baseUri: ["'none'"],
   frameAncestors: ["'none'"],
+  // Not even by mistake: the browser itself refuses text where markup or code is meant.
+  requireTrustedTypesFor: ["'script'"],
+  trustedTypes: ["'none'"],
 };
 
 /**

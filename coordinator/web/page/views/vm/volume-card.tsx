@@ -42,7 +42,7 @@ function UsedBar({ name, usedBytes, sizeBytes }: { name: string; usedBytes: numb
   return (
     <div class="used">
       <meter min={0} max={100} value={percent} aria-label={text.usedLabel(name)}>{percent} %</meter>
-      <span class="quiet">{text.used(formatSize(usedBytes), formatSize(sizeBytes), percent)}</span>
+      <span class="quiet">{text.used(formatSize(usedBytes), formatSize(sizeBytes), percent === 0 && usedBytes > 0 ? text.underOne : String(percent))}</span>
     </div>
   );
 }
