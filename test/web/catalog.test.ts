@@ -368,4 +368,14 @@ describe("every view", () => {
     await tab.page.getByLabel("API token").waitFor();
     expect(await tab.page.evaluate(() => sessionStorage.length)).toBe(0);
   });
+
+  it("is left when the token is taken away, and says so", async () => {
+    const { id, token } = (await system.api("POST", "/tokens", { name: "for a while", role: "operator" })).body as { id: string; token: string };
+    await signIn(tab, { url: system.url, token });
+    await heading("Machines").waitFor();
+    expect((await system.api("DELETE", `/tokens/${id}`)).status).toBe(204);
+    await tab.page.getByRole("alert").getByText("Your token is no longer accepted").waitFor();
+    await expect.poll(async () => await tab.page.evaluate(() => document.activeElement?.id)).toBe("token");
+    expect(await tab.page.title()).toBe("Sign in · Pluck");
+  });
 });

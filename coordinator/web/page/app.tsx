@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { call } from "./api/client.ts";
 import { LiveRegion } from "./parts/live.tsx";
-import { forgetToken, isAdmin, session, token, type Session } from "./state/session.ts";
+import { isAdmin, session, signOut, token, type Session } from "./state/session.ts";
 import { hrefOf, route, type Route } from "./state/route.ts";
 import { common } from "./text/common.ts";
 import { EventsView } from "./views/events.tsx";
@@ -34,7 +34,7 @@ export function App() {
           <NavLink to={{ view: "sites" }} text={common.nav.sites} />
           {isAdmin.value ? <NavLink to={{ view: "events" }} text={common.nav.events} /> : null}
         </nav>
-        <button type="button" class="sign-out" onClick={forgetToken} title={session.value === null ? undefined : common.signedInAs(session.value.name, session.value.role)}>{common.signOut}</button>
+        <button type="button" class="sign-out" onClick={signOut} title={session.value === null ? undefined : common.signedInAs(session.value.name, session.value.role)}>{common.signOut}</button>
       </header>
       <main id="content" tabIndex={-1}>
         <View />

@@ -1,4 +1,4 @@
-import { forgetToken, token } from "../state/session.ts";
+import { dropRefusedToken, token } from "../state/session.ts";
 import { asApiError, isAbort, toApiError } from "./problem.ts";
 
 export interface CallOptions {
@@ -29,7 +29,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   if (!response.ok) {
-    if (response.status === 401 && options.token === undefined) forgetToken();
+    if (response.status === 401 && options.token === undefined) dropRefusedToken();
     throw await toApiError(response);
   }
   return response.status === 204 ? (undefined as T) : ((await response.json()) as T);

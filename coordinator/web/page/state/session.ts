@@ -14,16 +14,30 @@ export interface Session {
 export const token = signal<string | null>(typeof sessionStorage === "undefined" ? null : sessionStorage.getItem(storageKey));
 /** Whose token it is; null until the coordinator has said so. */
 export const session = signal<Session | null>(null);
+/** The token was good once, and is refused now: it has expired, or was taken away. */
+export const isRefused = signal(false);
 export const isAdmin = computed(() => session.value?.role === "admin");
 
 export function keepToken(accepted: string, owner: Session): void {
   sessionStorage.setItem(storageKey, accepted);
+  isRefused.value = false;
   token.value = accepted;
   session.value = owner;
 }
 
-/** Signs out; also when the coordinator refuses the token. */
-export function forgetToken(): void {
+/** Signs out. */
+export function signOut(): void {
+  isRefused.value = false;
+  forgetToken();
+}
+
+/** The coordinator refuses the token. */
+export function dropRefusedToken(): void {
+  isRefused.value = token.peek() !== null;
+  forgetToken();
+}
+
+function forgetToken(): void {
   sessionStorage.removeItem(storageKey);
   token.value = null;
   session.value = null;

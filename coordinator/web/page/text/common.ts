@@ -17,6 +17,7 @@ export const common = {
   tokenLabel: "API token",
   tokenHint: "On the machine of npm start it is in .pluck/admin-token; others come from an administrator.",
   tokenRefused: "This token is not accepted. It may have expired, or a character is missing.",
+  tokenEnded: "Your token is no longer accepted: it has expired, or an administrator has taken it away. Sign in with another one.",
   nav: { label: "Main", vms: "Machines", mounts: "Open disks", sites: "Sites", events: "Audit trail" },
   unreachable: "The coordinator, or the agent that holds this disk, doesn't answer. Is the network up?",
   errorCode: "Error code",

@@ -1,5 +1,7 @@
+import { useRef } from "preact/hooks";
 import { listFolder } from "../../api/links.ts";
 import type { Entry, Mount } from "../../api/types.ts";
+import { useRowKeys } from "../../parts/row-keys.ts";
 import { useLoad } from "../../state/load.ts";
 import { hrefOf } from "../../state/route.ts";
 import { catalog } from "../../text/catalog.ts";
@@ -16,12 +18,14 @@ export interface VolumeCardsProps {
 
 /** What an open disk holds: the guest's own tree first, where there is one, then its volumes. For the path "/" of a disk. */
 export function VolumeCards({ mount, backupId, diskIndex, onUnlocked }: VolumeCardsProps) {
+  const list = useRef<HTMLUListElement>(null);
+  useRowKeys(list);
   // The mount names its volumes; trees that join them stand in the listing only.
   const { state } = useLoad((signal) => listFolder(mount.mount_id, "/", { signal }), [mount.mount_id, mount.volumes]);
   const volumes = new Set(mount.volumes.map(({ path }) => path));
   const trees = state.value.value?.entries.filter(({ path }) => !volumes.has(path)) ?? [];
   return (
-    <ul class="cards volumes" aria-label={catalog.volumes.title}>
+    <ul ref={list} class="cards volumes" aria-label={catalog.volumes.title}>
       {trees.map((tree) => <TreeCard key={tree.path} tree={tree} href={hrefOf({ view: "files", backupId, diskIndex, path: tree.path })} />)}
       {mount.volumes.map((volume) => (
         <VolumeCard key={volume.name} mountId={mount.mount_id} volume={volume} href={hrefOf({ view: "files", backupId, diskIndex, path: volume.path })} onUnlocked={onUnlocked} />
