@@ -49,8 +49,8 @@ describe("registering a backup", () => {
       backup_id: "backup-pgtest1-1759947871", vm_name: "pgtest1", repository_id: "r1", backup_type: "full", status: "completed",
       created_at: "2026-01-02T03:04:05.000Z", completed_at: "2026-01-02T03:04:05.000Z",
       disks: [
-        { disk_index: 0, vmware_disk_key: 2000, size_gb: 102, size_bytes: 109521666048, qcow2_path: disk0, status: "completed", mountable: true },
-        { disk_index: 1, vmware_disk_key: 2001, size_gb: 5, size_bytes: 5368709119, qcow2_path: disk1, status: "completed", mountable: true },
+        { disk_index: 0, vmware_disk_key: 2000, size_gb: 102, size_bytes: 109521666048, stored_bytes: null, qcow2_path: disk0, status: "completed", mountable: true },
+        { disk_index: 1, vmware_disk_key: 2001, size_gb: 5, size_bytes: 5368709119, stored_bytes: null, qcow2_path: disk1, status: "completed", mountable: true },
       ],
     });
     expect((await site.request("GET", "/api/v1/backups/backup-pgtest1-1759947871/disks")).body).toEqual({ backup_id: body.backup_id, disks: body.disks });
