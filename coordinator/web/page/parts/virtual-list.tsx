@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { heightOf, scrollTopFor, windowAt, type RowWindow } from "./virtual-window.ts";
 
 /** Rows drawn beyond what is seen: a fast wheel shows no gap. */
-const overscanRows = 12;
+const overscanRows = 8;
 
 /** What a row element is given: elements are used again for other rows as the list is scrolled. */
 export interface RowPlace {

@@ -48,8 +48,6 @@ export class DiskSession {
     } catch (error) {
       if (!(error instanceof ApiError) || (error.code !== "mount_not_found" && error.code !== unreachable)) throw error;
       const fresh = await this.reopen();
-      // The coordinator knows it as open still, and its agent does not answer: that is the error.
-      if (fresh.mount_id === mount.mount_id && error.code === unreachable) throw error;
       return await action(fresh.mount_id, fresh);
     }
   }

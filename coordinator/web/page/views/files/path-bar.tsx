@@ -24,7 +24,7 @@ export function PathBar({ disk, path, isTyping, onDone }: Props) {
   if (isTyping.value) return <PathField disk={disk} path={path} onDone={() => { isTyping.value = false; onDone(); }} />;
   const places = ancestorsOf(path);
   return (
-    <nav class="path" aria-label={files.path}>
+    <nav class="path-bar" aria-label={files.path}>
       <ol>
         {places.map((place) => (
           <li key={place}>
@@ -82,7 +82,7 @@ function PathField({ disk, path, onDone }: Omit<Props, "isTyping">) {
 
   const isOpen = offers.value.length > 0;
   return (
-    <form class="path path-typed" onSubmit={(event) => { event.preventDefault(); go(typed.value); }}>
+    <form class="path-bar path-typed" onSubmit={(event) => { event.preventDefault(); go(typed.value); }}>
       <input
         ref={input}
         class="mono"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { safeFileName, visibleParts, visibleText } from "./visible-name.ts";
+import { entryNameParts, safeFileName, visibleParts, visibleText } from "./visible-name.ts";
 
 describe("a name made visible", () => {
   it.each(["hosts", "with space", "Größe", "日本語", "<b>&amp;", "100%", "-rf", "emoji 🐘🗂️.txt", "👩‍🚀", "e\u0301"])("stays as it is: %j", (name) => {
@@ -29,6 +29,20 @@ describe("a name made visible", () => {
   it("tells an escape from a name that is spelt like one", () => {
     expect(visibleParts("a\\nb")).toEqual([{ text: "a\\nb", isEscape: false }]);
     expect(visibleParts("a\nb")).toEqual([{ text: "a", isEscape: false }, { text: "\\n", isEscape: true }, { text: "b", isEscape: false }]);
+  });
+});
+
+describe("an entry's name", () => {
+  const shown = (name: string, path: string): string => entryNameParts({ name, path }).map(({ text, isEscape }) => (isEscape ? `[${text}]` : text)).join("");
+
+  it("shows the bytes of what is no UTF-8", () => {
+    expect(shown("gr\ufffd\ufffde 100%.txt", "/p1/gr%FC%DFe 100%25.txt")).toBe("gr[\\xfc][\\xdf]e 100%.txt");
+    expect(shown("a\n\ufffd", "/p1/a%0A%FF")).toBe("a[\\x0a][\\xff]");
+  });
+
+  it("leaves one that has U+FFFD itself, and one that is spelt like an escape", () => {
+    expect(shown("x\ufffd", "/p1/x\ufffd")).toBe("x[\\u{fffd}]");
+    expect(shown("100%41", "/p1/100%2541")).toBe("100%41");
   });
 });
 

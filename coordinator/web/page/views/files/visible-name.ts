@@ -31,6 +31,20 @@ export function visibleParts(name: string): NamePart[] {
   return parts;
 }
 
+/**
+ * The parts of an entry's name. One that is no UTF-8 comes with U+FFFD in `name`, and in `path` with
+ * its bytes as %XX: those are shown.
+ */
+export function entryNameParts({ name, path }: { readonly name: string; readonly path: string }): NamePart[] {
+  const exact = path.slice(path.lastIndexOf("/") + 1);
+  if (!name.includes("\ufffd") || exact.includes("\ufffd")) return visibleParts(name);
+  return exact.split(/(%[0-9A-F]{2})/).flatMap((part) => {
+    if (part === "") return [];
+    if (!/^%[0-9A-F]{2}$/.test(part)) return visibleParts(part);
+    return [part === "%25" ? { text: "%", isEscape: false } : { text: `\\x${part.slice(1).toLowerCase()}`, isEscape: true }];
+  });
+}
+
 /** The same as one text: for labels and titles. */
 export function visibleText(name: string): string {
   return visibleParts(name).map(({ text }) => text).join("");

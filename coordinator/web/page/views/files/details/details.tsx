@@ -4,7 +4,7 @@ import { ErrorNote } from "../../../parts/error-note.tsx";
 import { useLoad } from "../../../state/load.ts";
 import { files } from "../../../text/files.ts";
 import type { DiskSession } from "../disk-session.ts";
-import { Name } from "../name.tsx";
+import { EntryName } from "../name.tsx";
 import { ExtendedAttributes } from "./extended-attributes.tsx";
 import { Facts } from "./facts.tsx";
 import { FileHash } from "./file-hash.tsx";
@@ -26,7 +26,7 @@ export function Details({ disk, entry }: { disk: DiskSession; entry: Entry | und
   const info = loaded !== undefined && loaded.path === path ? loaded.info : undefined;
   return (
     <>
-      <h2><Name name={entry.name} /></h2>
+      <h2><EntryName entry={entry} /></h2>
       <Facts entry={entry} info={info} hash={entry.type === "file" && entry.error === undefined ? <FileHash key={`${disk.backupId}${path}`} disk={disk} path={entry.path} /> : null} />
       {info === undefined ? null : <ExtendedAttributes xattrs={info.xattrs} />}
       {/* What the listing says of it already needs no second telling. */}

@@ -13,7 +13,7 @@ export function ExtendedAttributes({ xattrs }: { xattrs: Readonly<Record<string,
   return (
     <>
       <h3>{files.xattrs}</h3>
-      <dl class="facts">
+      <dl class="entry-facts">
         {names.map((name) => (
           <div key={name}>
             <dt><code><Name name={name} /></code></dt>

@@ -11,7 +11,7 @@ const { facts } = files;
 /** What is known of an entry, line by line: at once from its listing, the rest when `info` is there. */
 export function Facts({ entry, info, hash }: { entry: Entry; info: FileInfo | undefined; hash: ComponentChildren }) {
   return (
-    <dl class="facts">
+    <dl class="entry-facts">
       <Fact name={facts.path}><code><Name name={entry.path} /></code> <CopyButton text={entry.path} /></Fact>
       <Fact name={facts.type}>{files.types[entry.type]}</Fact>
       {entry.error === undefined ? null : <Fact name={facts.problem}><span class="bad">{entry.error.detail}</span> <code>{entry.error.code}</code></Fact>}
