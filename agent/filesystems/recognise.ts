@@ -52,6 +52,7 @@ const signatures: readonly Signature[] = [
   signature("container", "linux_raid_member", "Linux software RAID member", hex("fc4e2ba9"), 0, 4096),
   signature("container", "bcache", "bcache backing or cache device", hex("c68573f666ce90a9d96a60cf803df7ef"), 4096 + 24),
   signature("container", "stratis", "Stratis pool member", hex("215374726130746973"), 512 + 4),
+  signature("container", "DM_integrity", "dm-integrity device", text("integrt\0"), 0),
   signature("container", "vdo", "VDO volume", text("dmvdo001"), 0),
   signature("container", "zfs_member", "ZFS pool member", hex("0cb1ba0000000000"), ...zfsOffsets),
   signature("container", "zfs_member", "ZFS pool member", hex("0000000000bab10c"), ...zfsOffsets),

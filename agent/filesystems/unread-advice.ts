@@ -7,6 +7,7 @@ const advice: Readonly<Record<string, string>> = {
   linux_raid_member: "its array is listed beside it where it can be read",
   vdo: "start a raw copy with the tools of LVM VDO on Linux",
   bcache: "assemble raw copies of the backing and the cache device on Linux",
+  DM_integrity: 'open a raw copy on Linux with "integritysetup open"',
   stratis: 'start the pool from raw copies on Linux with "stratis pool start"',
   BitLocker: "unlock a raw copy with Windows, or with cryptsetup (bitlkOpen) or dislocker on Linux",
   f2fs: 'mount a raw copy on Linux with "mount -o loop,ro -t f2fs"',

@@ -72,7 +72,7 @@ describe.skipIf(lacks !== undefined)(`XFS with a realtime device${lacks === unde
       expect(fs.facts.state).toBe("recovered");
       const find = async (name: string): Promise<number> => (await fs.lookup(fs.root, name))!.node;
       const [plain, realtime, hole] = await fs.stat([await find("plain"), await find("realtime"), await find("realtime-hole")]);
-      expect(plain).toMatchObject({ type: "file", size: 40_000 });
+      expect(plain).toMatchObject({ type: "file", size: 20_000 });
       expect(plain).not.toHaveProperty("contentError");
       expect(realtime).toMatchObject({ type: "file", size: 100_000, contentError: { code: "unsupported", message: expect.stringContaining("XFS realtime file") } });
       const file = await find("realtime");
