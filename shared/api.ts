@@ -214,6 +214,8 @@ export const entrySchema = z
     gid: z.number().int().nullable(),
     modified_at: z.string().nullable(),
     symlink_target: z.string().optional(),
+    /** Of a file in a listing: only where it has other names too. */
+    hard_links: z.number().int().nullable().optional(),
     error: z.object({ code: z.string(), detail: z.string() }).optional(),
   })
   .openapi("Entry");

@@ -127,6 +127,8 @@ export interface ListedNode {
   readonly gid?: number;
   readonly modifiedAt?: Timestamp;
   readonly symlinkTarget?: ByteString;
+  /** Of a regular file: only where it has other names too. */
+  readonly linkCount?: number;
   readonly error?: VolumeError;
 }
 

@@ -4,6 +4,7 @@ import type { ByteString } from "../filesystems/byte-string.ts";
 import type { Attributes } from "../filesystems/filesystem.ts";
 import type { ListedNode } from "./disk-reader.ts";
 import { formatMode, toEntryIn } from "./entry.ts";
+import { hasOtherNames } from "./node.ts";
 import { TimestampFormatter } from "./timestamp.ts";
 
 /** Text is turned into bytes in pieces of about this many characters: joining a whole page as one string costs three times as much. */
@@ -50,10 +51,10 @@ export class EntryEncoder {
 
   /** An entry of the constructor's folder with nothing to tell but its attributes: no link, no error. The text is that of `addNode`. */
   addPlain(name: ByteString, attributes: Attributes): void {
-    const { type, size, mode, uid, gid, mtimeSeconds, mtimeNanoseconds, mtimeDigits } = attributes;
-    if (typeof size !== "number" || !plainName.test(name)) {
+    const { type, size, mode, uid, gid, mtimeSeconds, mtimeNanoseconds, mtimeDigits, linkCount } = attributes;
+    if (typeof size !== "number" || hasOtherNames(attributes) || !plainName.test(name)) {
       const modifiedAt = { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds, digits: mtimeDigits };
-      this.addNode({ path: [...this.#folder, name], type, size, mode, uid, gid, modifiedAt });
+      this.addNode({ path: [...this.#folder, name], type, size, mode, uid, gid, modifiedAt, linkCount });
       return;
     }
     const time = this.#times.format(mtimeSeconds, mtimeNanoseconds, mtimeDigits);

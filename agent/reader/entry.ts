@@ -25,6 +25,7 @@ export function toEntryIn(parentPath: string, node: ListedNode): Entry {
     modified_at: formatTimestamp(node.modifiedAt),
   };
   if (node.symlinkTarget !== undefined) entry.symlink_target = byteStringToText(node.symlinkTarget);
+  if (node.type === "file" && node.linkCount !== undefined && node.linkCount > 1) entry.hard_links = node.linkCount;
   if (node.error !== undefined) entry.error = { code: node.error.code, detail: node.error.detail };
   return entry;
 }

@@ -44,6 +44,11 @@ export function modifiedAt(attributes: Attributes): Timestamp {
   return { seconds: attributes.mtimeSeconds, nanoseconds: attributes.mtimeNanoseconds, digits: attributes.mtimeDigits };
 }
 
+/** Whether it is a file of several names: worth telling, since whoever copies it may want to keep them one. */
+export function hasOtherNames({ type, linkCount }: Attributes): boolean {
+  return type === "file" && linkCount > 1;
+}
+
 /** An entry of a listing. @param claimedType what the folder says of it, where its attributes can't be read */
 export function toListedNode(
   path: readonly ByteString[],
@@ -61,6 +66,7 @@ export function toListedNode(
     uid: found.uid,
     gid: found.gid,
     modifiedAt: modifiedAt(found),
+    ...(hasOtherNames(found) ? { linkCount: found.linkCount } : {}),
     ...(error === undefined ? {} : { error: toNodeError(error, "entry") }),
   };
 }

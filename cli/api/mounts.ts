@@ -5,6 +5,7 @@ import type { Backup, BackupDisk, Mount } from "./types.ts";
 const pollMs = 250;
 /** A disk that is still being opened after this is given up. */
 const openWithinMs = 10 * 60_000;
+const slotPollMs = 1000;
 /** When the server names no time to wait. */
 const defaultRetryS = 5;
 /** For ending mounts while the command itself is being ended. */
@@ -37,12 +38,13 @@ export class OwnMounts {
         return await this.#open(backup, disk);
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== "nbd_devices_exhausted") throw error;
-        const waitMs = (error.retryAfterS ?? defaultRetryS) * 1000;
-        const leftMs = giveUpAt - Date.now();
-        if (leftMs <= 0) throw error;
+        const retryAt = Math.min(giveUpAt, Date.now() + (error.retryAfterS ?? defaultRetryS) * 1000);
+        if (Date.now() >= giveUpAt) throw error;
         if (!said) onWait?.(error);
         said = true;
-        await pause(Math.min(waitMs, leftMs), this.#signal);
+        // A slot that becomes free is noticed sooner than the server promises.
+        do await pause(Math.min(slotPollMs, Math.max(0, giveUpAt - Date.now())), this.#signal);
+        while (Date.now() < retryAt && !(await this.#hasFreeSlot()));
       }
     }
   }
@@ -66,6 +68,11 @@ export class OwnMounts {
     this.#own.clear();
     const signal = AbortSignal.timeout(endWithinMs);
     await Promise.all(ids.map((id) => this.#coordinator.endMount(id, signal).catch(() => undefined)));
+  }
+
+  async #hasFreeSlot(): Promise<boolean> {
+    const { agents } = await this.#coordinator.get<{ agents: { slots_free: number }[] }>("/restore/resources");
+    return agents.some(({ slots_free }) => slots_free > 0);
   }
 
   async #open(backup: Backup, disk: BackupDisk): Promise<Mount> {

@@ -1,6 +1,7 @@
 import type { ResolvedDisk } from "../api/resolve.ts";
 import { print, printJsonLine, withSession, type CommonOptions, type Session } from "../context.ts";
 import { fetchTask, finishFolder, Made, prepareFolder, type FetchContext, type Fetched, type Versions } from "../download/fetch-task.ts";
+import { fetchBatch, toBatches } from "../download/fetch-batch.ts";
 import { OpenDisk } from "../download/open-disk.ts";
 import { OutputFolder } from "../download/output-folder.ts";
 import { planRemote, type Task } from "../download/plan.ts";
@@ -99,12 +100,15 @@ class Run {
         verify: this.#options.verify !== undefined,
         retries: this.#options.retries,
         signal,
+        isFatal: (error) => this.#failures.some(({ failure }) => failure === error) && isFatal(error),
         onBytes: (bytes) => this.#progress.addBytes(bytes),
         onRetry: (task, failure) => this.#say(`${escapeText(task.remote)}: ${failure.code}: ${failure.message} Trying again.`),
       },
     };
     try {
-      await runPool(this.#plan(disk, group, context, folders), this.#options.jobs, async (task) => await this.#fetch(context, task), signal);
+      // With --verify each file is asked for its hash anyway.
+      const batches = toBatches(this.#plan(disk, group, context, folders), this.#options.verify === undefined);
+      await runPool(batches, this.#options.jobs, async (tasks) => await this.#fetchAll(context, tasks), signal);
     } finally {
       // Also of what could not be completed: deepest first, for a change inside changes a folder's time.
       for (const task of folders.toReversed()) await finishFolder(context, task).catch(() => undefined);
@@ -148,20 +152,27 @@ class Run {
     }
   }
 
-  async #fetch(context: FetchContext, task: Task): Promise<void> {
-    try {
-      const fetched = await fetchTask(context, task);
-      this.#counts[fetched.result] += 1;
-      if (fetched.result === "downloaded" || fetched.result === "resumed") this.#bytes += fetched.sizeBytes;
-      if (task.entry.type === "file") this.#progress.fileDone();
-      if (this.#session.json) {
-        const { result, sizeBytes, sha256, reason } = fetched;
-        await printJsonLine({ event: "done", remote: task.remote, target: shownTarget(task), result, bytes: sizeBytes, ...(sha256 === undefined ? {} : { sha256 }), ...(reason === undefined ? {} : { reason }) });
-      } else if (fetched.result === "skipped") {
-        this.#say(`${escapeText(task.remote)}: skipped: ${fetched.reason ?? ""}`);
+  async #fetchAll(context: FetchContext, tasks: readonly Task[]): Promise<void> {
+    const report = { done: async (task: Task, fetched: Fetched) => await this.#done(task, fetched), failed: async (task: Task, error: unknown) => await this.#failed(task.remote, error) };
+    const left = tasks.length < 2 ? tasks : await fetchBatch(context, tasks, report);
+    for (const task of left) {
+      try {
+        await this.#done(task, await fetchTask(context, task));
+      } catch (error) {
+        await this.#failed(task.remote, error);
       }
-    } catch (error) {
-      await this.#failed(task.remote, error);
+    }
+  }
+
+  async #done(task: Task, fetched: Fetched): Promise<void> {
+    this.#counts[fetched.result] += 1;
+    if (fetched.result === "downloaded" || fetched.result === "resumed") this.#bytes += fetched.sizeBytes;
+    if (task.entry.type === "file") this.#progress.fileDone();
+    if (this.#session.json) {
+      const { result, sizeBytes, sha256, reason } = fetched;
+      await printJsonLine({ event: "done", remote: task.remote, target: shownTarget(task), result, bytes: sizeBytes, ...(sha256 === undefined ? {} : { sha256 }), ...(reason === undefined ? {} : { reason }) });
+    } else if (fetched.result === "skipped") {
+      this.#say(`${escapeText(task.remote)}: skipped: ${fetched.reason ?? ""}`);
     }
   }
 
@@ -172,8 +183,7 @@ class Run {
     this.#failures.push({ remote, failure });
     if (this.#session.json) await printJsonLine({ event: "failed", remote, error: { code: failure.code, detail: failure.message, do: failure.advice } });
     else this.#say(`pluck: ${failure.code}: ${escapeText(remote)}: ${failure.message}`);
-    const system = (failure.cause as NodeJS.ErrnoException | undefined)?.code;
-    if (fatal.has(failure.code) || (failure.code === "write_failed" && system !== undefined && fatalSystem.has(system))) throw failure;
+    if (isFatal(failure)) throw failure;
   }
 
   async #conclude(): Promise<number> {
@@ -219,6 +229,12 @@ class Run {
   #say(text: string): void {
     this.#progress.say(escapeSentence(text));
   }
+}
+
+function isFatal(error: unknown): boolean {
+  if (!(error instanceof Failure)) return false;
+  const system = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+  return fatal.has(error.code) || (error.code === "write_failed" && system !== undefined && fatalSystem.has(system));
 }
 
 function isBelow(target: readonly Buffer[], above: readonly Buffer[]): boolean {

@@ -12,7 +12,7 @@ export interface LoginOptions {
 /** Asks for a token, tries it, and stores it. */
 export async function login(address: string, { json, tokenStdin }: LoginOptions, signal: AbortSignal): Promise<void> {
   const url = parseUrl(address);
-  const token = (tokenStdin === true ? await secretFromStdin() : (process.env["PLUCK_TOKEN"] ?? (await askSecret(`Token for ${url}: `, "--token-stdin or PLUCK_TOKEN")))).trim();
+  const token = (tokenStdin === true ? await secretFromStdin() : process.env["PLUCK_TOKEN"] || (await askSecret(`Token for ${url}: `, "--token-stdin or PLUCK_TOKEN"))).trim();
   if (token === "" || /[^\x21-\x7e]/.test(token)) throw new Failure("usage", "The token is empty, or no token at all.", "An administrator makes one: POST /api/v1/tokens.");
   const { name, role } = await new Coordinator({ url, token }, signal).session().catch((error: unknown) => {
     if (error instanceof Failure && error.code === "unauthenticated") throw new Failure("unauthenticated", `${url} does not know this token.`, "Check that it is whole and not expired; nothing was stored.");

@@ -1,3 +1,4 @@
+import { fchmodSync, fchownSync, futimesSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { Entry } from "../api/types.ts";
 
@@ -24,6 +25,14 @@ export async function setAttributes(handle: FileHandle, entry: Pick<Entry, "mode
   await handle.chmod(modeOf(entry, options) ?? fallbackMode & ~process.umask());
   const modified = toSeconds(entry.modified_at);
   if (modified !== undefined) await handle.utimes(Date.now() / 1000, modified);
+}
+
+/** The same for a file descriptor, at once. */
+export function setAttributesSync(file: number, entry: Pick<Entry, "mode" | "uid" | "gid" | "modified_at">, options: AttributeOptions, fallbackMode: number): void {
+  if (options.owner && entry.uid !== null && entry.gid !== null) fchownSync(file, entry.uid, entry.gid);
+  fchmodSync(file, modeOf(entry, options) ?? fallbackMode & ~process.umask());
+  const modified = toSeconds(entry.modified_at);
+  if (modified !== undefined) futimesSync(file, Date.now() / 1000, modified);
 }
 
 /** What utimes may have rounded. */

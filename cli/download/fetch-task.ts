@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { link, lstat, lutimes, open, readlink, rename, rm, symlink, lchown } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { escapeText } from "../names/escape.ts";
@@ -7,7 +7,7 @@ import { looksThere, setAttributes, toSeconds } from "./attributes.ts";
 import { downloadFile } from "./download-file.ts";
 import type { OpenDisk } from "./open-disk.ts";
 import { assertGuestName, codeOf, toNameFailure, type OutputFolder } from "./output-folder.ts";
-import { exists, PartFile, sha256Of, type FileIdentity } from "./part-file.ts";
+import { exists, PartFile, sha256Of, withoutHardLinks, type FileIdentity } from "./part-file.ts";
 import type { Task } from "./plan.ts";
 
 export interface FetchOptions {
@@ -18,6 +18,8 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   readonly onBytes: (bytes: number) => void;
   readonly onRetry: (task: Task, failure: Failure) => void;
+  /** Whether an error ends the whole run. */
+  readonly isFatal: (error: unknown) => boolean;
 }
 
 export interface Fetched {
@@ -165,6 +167,18 @@ interface Claim {
   settle: (came: boolean) => void;
 }
 
+/**
+ * Whether what has the name looks like the file that is to come.
+ * @throws Failure when it can't make way, whatever the options
+ */
+export function isPresent(found: Stats, made: Made, task: Task, shown: string): boolean {
+  const isThere = looksThere(found, task.entry);
+  // Another name of a file of this run is no clash when it is a hard link, which an earlier run made.
+  if (!isThere || found.nlink < 2) made.assertOther(found, task, shown);
+  if (found.isDirectory()) throw new Failure("file_exists", `${shown} is a folder, and in the way of a file.`);
+  return isThere;
+}
+
 /** A file that an earlier run brought, by size and time; with verify by its contents. @throws Failure when another is in the way */
 async function findPresent({ disk, made, options }: FetchContext, task: Task, folder: OutputFolder, name: Buffer): Promise<Fetched | undefined> {
   const path = folder.at(name);
@@ -174,10 +188,7 @@ async function findPresent({ disk, made, options }: FetchContext, task: Task, fo
   });
   if (found === undefined) return undefined;
   const shown = folder.describe(name);
-  const isThere = looksThere(found, task.entry);
-  // Another name of a file of this run is no clash when it is a hard link, which an earlier run made.
-  if (!isThere || found.nlink < 2) made.assertOther(found, task, shown);
-  if (found.isDirectory()) throw new Failure("file_exists", `${shown} is a folder, and in the way of a file.`);
+  const isThere = isPresent(found, made, task, shown);
   if (isThere) {
     const sha256 = options.verify ? (await disk.info(task.entry.path, { hash: "sha256" })).sha256 : undefined;
     if (sha256 === undefined || sha256 === (await hashOf(path))) {
@@ -238,7 +249,7 @@ async function linkTwin(context: FetchContext, task: Task, folder: OutputFolder,
     } catch (error) {
       if (codeOf(error) === "EEXIST") throw exists(folder.describe(name));
       // No hard links here, or no more of them: a copy it is.
-      if (["EPERM", "ENOTSUP", "EOPNOTSUPP", "EMLINK", "ENOSYS"].includes(codeOf(error) ?? "")) return false;
+      if (withoutHardLinks.has(codeOf(error) ?? "")) return false;
       throw error;
     }
   });

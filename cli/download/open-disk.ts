@@ -3,6 +3,7 @@ import type { ResolvedDisk } from "../api/resolve.ts";
 import type { Entry, FileInfo, Listing, Mount } from "../api/types.ts";
 import type { Session } from "../context.ts";
 import { Failure } from "../output/failure.ts";
+import { problemOf, reach } from "../api/coordinator.ts";
 import { maxListing } from "../api/limits.ts";
 import { withRetries } from "./retries.ts";
 
@@ -55,6 +56,18 @@ export class OpenDisk {
     return await this.#current.browser.downloadUrl(path, raw);
   }
 
+  /** The files of these paths as one tar, not tried again. */
+  async openArchive(paths: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
+    const { coordinator, signal } = this.#session;
+    const items = paths.map((path) => ({ mount_id: this.mount.mount_id, path }));
+    const { body } = await coordinator.call("POST", "/restore/archives", { format: "tar", items });
+    const { url, selection } = body as { url: string; selection: string };
+    const stalled = new AbortController();
+    const response = await reach(url, { method: "POST", body: new URLSearchParams({ selection }), signal: AbortSignal.any([signal, stalled.signal]) });
+    if (!response.ok) throw await problemOf(response);
+    return chunksOf(response, stalled);
+  }
+
   /** After an error that may pass: an ended mount is opened again, once for all who wait. */
   async recover(failure: Failure): Promise<void> {
     if (failure.code !== "mount_not_found") return;
@@ -80,5 +93,20 @@ export class OpenDisk {
       signal: this.#session.signal,
       onRetry: async (failure) => await this.recover(failure),
     });
+  }
+}
+
+/** A connection that brings nothing for so long is given up. */
+const stalledMs = 60_000;
+
+async function* chunksOf(response: Response, stalled: AbortController): AsyncGenerator<Uint8Array> {
+  const timer = setTimeout(() => stalled.abort(new Failure("incomplete", "Nothing came for a while.")), stalledMs);
+  try {
+    for await (const chunk of response.body ?? []) {
+      timer.refresh();
+      yield chunk;
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }

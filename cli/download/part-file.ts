@@ -40,21 +40,22 @@ export class PartFile {
     return this.#etag;
   }
 
-  /** Begins anew, for a version. */
-  async restart(etag: string): Promise<void> {
+  /** Begins anew, for a version; without one it can't be resumed. */
+  async restart(etag?: string): Promise<void> {
     await this.#handle?.close();
     this.#handle = undefined;
     await rm(this.#folder.at(this.#partName), { force: true });
     this.#handle = await this.#create(this.#partName);
     this.#writer = new SparseWriter(this.#handle, 0);
     await rm(this.#folder.at(this.#etagName()), { force: true });
+    this.#etag = etag;
+    if (etag === undefined) return;
     const note = await this.#create(this.#etagName());
     try {
       await note.writeFile(etag);
     } finally {
       await note.close();
     }
-    this.#etag = etag;
   }
 
   /** The bytes after those that are there. */
@@ -198,6 +199,9 @@ async function openPlain(path: Buffer, flags: number): Promise<FileHandle | unde
   return undefined;
 }
 
+/** What link says on a filesystem without hard links, such as FAT. */
+export const withoutHardLinks: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+
 /** rename, but never over something: link fails where the name is taken. */
 async function linkAndRemove(from: Buffer, to: Buffer, shown: string): Promise<void> {
   try {
@@ -205,8 +209,7 @@ async function linkAndRemove(from: Buffer, to: Buffer, shown: string): Promise<v
   } catch (error) {
     const code = codeOf(error) ?? "";
     if (code === "EEXIST") throw exists(shown);
-    // A filesystem without hard links, such as FAT.
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(code)) throw error;
+    if (!withoutHardLinks.has(code)) throw error;
     if ((await lstat(to).catch(() => undefined)) !== undefined) throw exists(shown);
     await rename(from, to);
     return;

@@ -5,6 +5,8 @@ import { formatBytes, formatDuration } from "./format.ts";
 const framesPerSecond = 8;
 /** The rate is that of the last seconds. */
 const rateWindowMs = 5000;
+/** How often it is drawn when nothing comes. */
+const stillMs = 500;
 
 /** What is told of a running download. */
 export class Progress {
@@ -16,6 +18,7 @@ export class Progress {
   #files = 0;
   #totalFiles = 0;
   #isTotalKnown = false;
+  readonly #timer: NodeJS.Timeout | undefined;
 
   /** @param isShown on a terminal: a bar on stderr; else nothing is drawn */
   constructor(isShown: boolean) {
@@ -36,6 +39,8 @@ export class Progress {
       Presets.shades_classic,
     );
     this.#bar.start(1, 0, this.#payload());
+    // A transfer that stands still shows so.
+    this.#timer = setInterval(() => this.#draw(), stillMs).unref();
   }
 
   get bytes(): number {
@@ -64,7 +69,6 @@ export class Progress {
     const now = performance.now();
     const last = this.#samples.at(-1);
     if (last === undefined || now - last.at > 100) this.#samples.push({ at: now, bytes: this.#bytes });
-    while ((this.#samples[0]?.at ?? now) < now - rateWindowMs) this.#samples.shift();
     this.#draw();
   }
 
@@ -85,6 +89,7 @@ export class Progress {
   }
 
   stop(): void {
+    clearInterval(this.#timer);
     this.#bar?.stop();
   }
 
@@ -108,8 +113,9 @@ export class Progress {
   }
 
   #rate(): number {
-    const [first] = this.#samples;
     const now = performance.now();
+    while ((this.#samples[1]?.at ?? now) < now - rateWindowMs) this.#samples.shift();
+    const [first] = this.#samples;
     return first === undefined || now - first.at < 200 ? 0 : ((this.#bytes - first.bytes) * 1000) / (now - first.at);
   }
 }
