@@ -66,7 +66,8 @@ function toFileSystem<Owner>(members: readonly Member<Owner>[]): FoundFileSystem
     devices: sorted.map(({ owner, about }) => ({ owner, what: describeDevice(about, newest) })),
     others,
     isComplete: devices.size >= newest.deviceCount,
-    open: async () => await newest.open(sorted.map(({ source }) => source)),
+    // In the order found: what contradicts the first ones, those of the mounted disk, is not read.
+    open: async () => await newest.open([...devices.values()].map(({ source }) => source)),
   };
 }
 

@@ -155,6 +155,29 @@ describeAsRoot("btrfs over several devices of a backup", () => {
     });
   });
 
+  test("two devices that went separate ways are never mixed", async () => {
+    const [p1] = await makeDisk(disk0, [200]);
+    const [q1] = await makeDisk(disk1, [200]);
+    await make([p1!, q1!], ["-d", "raid1", "-m", "raid1"]);
+    const expected: Listing[] = [];
+    const goOn = async (place: Place, seed: number) => {
+      await withBtrfsMount([place], { readOnly: false, options: "degraded,commit=300" }, async (directory) => fill(directory, seed));
+      return await withBtrfsMount([place], { options: "degraded" }, (directory) => walkKernelMount(directory));
+    };
+    expected.push(await goOn(p1!, 51), await goOn(q1!, 52));
+    // As many commits on each: whose disk is mounted counts.
+    const counts = await Promise.all([p1!, q1!].map(async (place) => await generationOf(place)));
+    expect(counts[1]).toBe(counts[0]);
+    await expectSame(await openDisks(disk0, disk1), "p1", expected[0]!);
+    const second = await openDisks(disk1, disk0);
+    await expectSame(second, "p1", expected[1]!);
+    expect(second.volumes.get("p1")!.error?.detail).toMatch(new RegExp(`^device 1 \\(${uuidPattern}\\) went another way since, mounted without the others, and is not read$`));
+    // More on one: it counts for both.
+    const newest = await goOn(q1!, 53);
+    await expectSame(await openDisks(disk0, disk1), "p1", newest);
+    await expectSame(await openDisks(disk1, disk0), "p1", newest);
+  });
+
   test("a replacement that isn't finished is not read, the device it replaces is", async () => {
     // In less space the kernel gives it up at once.
     const [p1, p2] = await makeDisk(disk0, [500, 500]);
@@ -250,6 +273,11 @@ async function overwriteNoCow(directory: string, seed: string): Promise<void> {
     closeSync(file);
   }
   await execa("sync", ["-f", directory]);
+}
+
+async function generationOf({ path, offset }: Exclude<Place, string>): Promise<number> {
+  const { stdout } = await withLoops([{ path, offset, sizelimit: 130 * 1024 * 1024 }], async ([device]) => await execa("btrfs", ["inspect-internal", "dump-super", device!]));
+  return Number(/^generation\s+(\d+)/m.exec(stdout)![1]);
 }
 
 /** Of the device that begins at this byte of an image. */

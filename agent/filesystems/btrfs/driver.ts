@@ -18,6 +18,7 @@ import type { BtrfsFileSystem } from "./filesystem.ts";
  * - When the first superblock is damaged its newest intact copy is used; Linux refuses.
  * - A filesystem over several devices opens without those that copies or parity make up for, as Linux does with
  *   "degraded"; without more than those it is refused, where Linux shows with "degraded" what is left.
+ * - Of two devices that went separate ways the one with more commits counts, or the first; Linux mixes them.
  * - Of a device that missed commits, contents without checksums are read only where no other device has them.
  * - What replaces a device, and isn't done with it, is not read: the device it replaces is still complete.
  * - Filesystems that grew out of a seed are refused.
@@ -56,7 +57,10 @@ export async function openDevices(sources: readonly BlockSource[]): Promise<Btrf
     if (superblock.metadataUuid.equals(newest.superblock.metadataUuid)) continue;
     throw corrupt("btrfs superblock", superblock.offsetBytes, `fsid ${superblock.fsid.toString("hex")} on one device, ${newest.superblock.fsid.toString("hex")} on another`);
   }
-  return openBtrfs(newest.superblock, devices);
+  // Each mounted without the other, two devices of a mirror go separate ways, and may count as many commits.
+  const isOfNewest = ({ superblock }: (typeof devices)[number]): boolean =>
+    superblock.generation < newest.superblock.generation || superblock.commonBytes.equals(newest.superblock.commonBytes);
+  return openBtrfs(newest.superblock, devices.filter(isOfNewest), devices.filter((device) => !isOfNewest(device)).map(({ superblock }) => superblock));
 }
 
 /** The first superblock, which alone is written last; when it is damaged, its newest intact copy. */

@@ -61,6 +61,20 @@ export class LogicalSpace implements BlockSource {
     return undefined;
   }
 
+  /** The copies of a range that are up to date and lie whole on one device at hand. */
+  copiesOnDevices(logical: number, length: number): { readonly device: Device; readonly offsetBytes: number }[] {
+    return Array.from({ length: this.chunks.copyCount(logical) }, (_, copy) => this.chunks.pieces(logical, length, copy)).flatMap(([piece, ...more]) => {
+      if (piece === undefined || more.length > 0 || piece.rebuild !== undefined) return [];
+      const device = this.#deviceOf(piece.stripe);
+      return device === undefined || device.isStale ? [] : [{ device, offsetBytes: piece.offsetBytes }];
+    });
+  }
+
+  /** The most trustworthy way of reading a range. */
+  bestCopy(logical: number, length: number): number {
+    return this.#rank(this.chunks.pieces(logical, length, 0)) === ranks.good ? 0 : this.#copiesByRank(logical, length)[0]!;
+  }
+
   /** @param copy from 0; see ChunkMap.copyCount */
   readCopy(logical: number, length: number, copy: number): MaybePromise<Uint8Array> {
     const pieces = this.chunks.pieces(logical, length, copy);
@@ -137,10 +151,10 @@ export class LogicalSpace implements BlockSource {
   }
 
   /** The best copy that can be read and that `accept` takes; `accept` throws "corrupt" to refuse one. */
-  async readAny<T>(logical: number, length: number, accept: (bytes: Uint8Array) => T, signal?: AbortSignal, firstCopy = 0): Promise<T> {
+  async readAny<T>(logical: number, length: number, accept: (bytes: Uint8Array) => T, signal?: AbortSignal, exceptCopy?: number): Promise<T> {
     let worst: DiskError | undefined;
     for (const copy of this.#copiesByRank(logical, length)) {
-      if (copy < firstCopy) continue;
+      if (copy === exceptCopy) continue;
       try {
         const bytes = new Uint8Array(length);
         await this.readCopyInto(logical, bytes, copy, signal);
@@ -150,7 +164,7 @@ export class LogicalSpace implements BlockSource {
         worst = graver(worst, error);
       }
     }
-    throw worst ?? corrupt("btrfs logical address", logical, `there is no copy ${firstCopy}`);
+    throw worst ?? corrupt("btrfs logical address", logical, "there is no other copy");
   }
 
   read(offset: number, length: number): MaybePromise<Uint8Array> {

@@ -28,13 +28,15 @@ export class NodeReader {
       return node;
     }
     let first: MaybePromise<Uint8Array>;
+    let copy = 0;
     try {
-      first = this.#space.readCopy(pointer.logical, this.format.nodeBytes, 0);
+      copy = this.#space.bestCopy(pointer.logical, this.format.nodeBytes);
+      first = this.#space.readCopy(pointer.logical, this.format.nodeBytes, copy);
       if (!(first instanceof Promise)) return this.#accept(first, pointer);
     } catch (error) {
-      return this.#readOthers(pointer, error);
+      return this.#readOthers(pointer, copy, error);
     }
-    return first.then((bytes) => this.#accept(bytes, pointer)).catch((error: unknown) => this.#readOthers(pointer, error));
+    return first.then((bytes) => this.#accept(bytes, pointer)).catch((error: unknown) => this.#readOthers(pointer, copy, error));
   }
 
   /** Many nodes with few requests; where one can't be read, its DiskError stands in its place. */
@@ -91,12 +93,12 @@ export class NodeReader {
     return node;
   }
 
-  async #readOthers(pointer: NodePointer, firstError: unknown): Promise<TreeNode> {
+  async #readOthers(pointer: NodePointer, triedCopy: number, firstError: unknown): Promise<TreeNode> {
     if (!(firstError instanceof DiskError)) throw firstError;
     let worst: DiskError = firstError;
     try {
       if (this.#space.chunks.copyCount(pointer.logical) > 1) {
-        return await this.#space.readAny(pointer.logical, this.format.nodeBytes, (bytes) => this.#accept(bytes, pointer), undefined, 1);
+        return await this.#space.readAny(pointer.logical, this.format.nodeBytes, (bytes) => this.#accept(bytes, pointer), undefined, triedCopy);
       }
     } catch (error) {
       worst = graver(worst, error);

@@ -11,8 +11,9 @@ import { parseInode } from "./inode-item.ts";
 import { isOf, itemTypes, keySizeBytes, makeKey, maxOffset, offsetOf, readKey } from "./key.ts";
 import { LogicalSpace, missingDevice } from "./logical-space.ts";
 import { replayLogs } from "./log-replay.ts";
-import { itemData, keyAt } from "./node.ts";
+import { itemData, keyAt, type NodePointer } from "./node.ts";
 import { NodeReader } from "./node-reader.ts";
+import { findStrayed } from "./strayed.ts";
 import { checksumTreeId, Subvolumes } from "./subvolumes.ts";
 import type { Superblock } from "./superblock.ts";
 import { Tree } from "./tree.ts";
@@ -26,10 +27,11 @@ const maxNamedDevices = 8;
 
 /**
  * Opens what the newest superblock describes over the devices at hand.
+ * @param strayed superblocks of devices that are at hand, but describe something else; only told of
  * @throws MissingMember when another one holds what no copy or parity makes up for
  */
 export async function openBtrfs(
-  superblock: Superblock, members: readonly { readonly source: BlockSource; readonly superblock: Superblock }[],
+  superblock: Superblock, members: readonly { readonly source: BlockSource; readonly superblock: Superblock }[], strayed: readonly Superblock[] = [],
 ): Promise<BtrfsFileSystem> {
   const devices = members.map(({ source, superblock: { deviceId: id, deviceUuid, generation } }) => {
     return { id, uuid: showUuid(deviceUuid), source, isStale: generation < superblock.generation };
@@ -38,12 +40,22 @@ export async function openBtrfs(
   addSystemChunks(superblock, chunks);
   const space = new LogicalSpace(chunks, devices);
   const nodes = new NodeReader(space, superblock);
-  const known = await addChunkTree(superblock, nodes, chunks);
+  const openWithout = async (others: ReadonlySet<unknown>): Promise<BtrfsFileSystem> => {
+    const left = members.filter((_, index) => !others.has(devices[index]));
+    return await openBtrfs(superblock, left, [...strayed, ...members.filter((member) => !left.includes(member)).map((member) => member.superblock)]);
+  };
+  const chunkRoot = { logical: superblock.chunkRootLogical, level: superblock.chunkRootLevel, generation: superblock.chunkRootGeneration, owner: chunkTreeOwner };
+  const strayedChunks = await findStrayed(space, superblock, chunkRoot, devices);
+  if (strayedChunks.size > 0) return await openWithout(strayedChunks);
+  const known = await addChunkTree(chunkRoot, superblock, nodes, chunks);
   assertNoSeeds(superblock, known);
   const missing = known.filter(({ id, uuid }) => !space.isAtHand({ deviceId: id, deviceUuid: uuid }));
   assertComplete(space, missing);
 
-  const rootTree = new Tree(nodes, { logical: superblock.rootLogical, level: superblock.rootLevel, generation: superblock.generation, owner: rootTreeOwner });
+  const root = { logical: superblock.rootLogical, level: superblock.rootLevel, generation: superblock.generation, owner: rootTreeOwner };
+  const strayedRoots = await findStrayed(space, superblock, root, devices);
+  if (strayedRoots.size > 0) return await openWithout(strayedRoots);
+  const rootTree = new Tree(nodes, root);
   const replayed = await replayLogs(superblock, nodes, new Subvolumes(nodes, rootTree, new Map()));
   const subvolumes = new Subvolumes(nodes, rootTree, replayed.changes);
   const data = new DataReader(space, superblock, () => subvolumes.tree(checksumTreeId), replayed.checksums);
@@ -57,7 +69,7 @@ export async function openBtrfs(
     usedBytes: superblock.usedBytes,
     blockSizeBytes: superblock.sectorBytes,
     state: superblock.logRootLogical === 0 ? "clean" : "recovered",
-    ...remarkOn(missing, devices.filter(({ isStale }) => isStale)),
+    ...remarkOn(missing.filter(({ uuid }) => !strayed.some(({ deviceUuid }) => showUuid(deviceUuid) === uuid)), strayed, devices.filter(({ isStale }) => isStale)),
   });
 }
 
@@ -79,9 +91,8 @@ function addSystemChunks(superblock: Superblock, chunks: ChunkMap): void {
 }
 
 /** Returns the devices that the tree knows. */
-async function addChunkTree(superblock: Superblock, nodes: NodeReader, chunks: ChunkMap): Promise<DeviceItem[]> {
-  const { chunkRootLogical, chunkRootLevel, chunkRootGeneration, sectorBytes } = superblock;
-  const tree = new Tree(nodes, { logical: chunkRootLogical, level: chunkRootLevel, generation: chunkRootGeneration, owner: chunkTreeOwner });
+async function addChunkTree(root: NodePointer, { sectorBytes }: Superblock, nodes: NodeReader, chunks: ChunkMap): Promise<DeviceItem[]> {
+  const tree = new Tree(nodes, root);
   const devices: DeviceItem[] = [];
   for await (const items of tree.scan(makeKey(deviceObjectid, itemTypes.deviceItem, 0), makeKey(chunkObjectid, itemTypes.chunkItem, maxOffset))) {
     if (items instanceof DiskError) throw items;
@@ -109,9 +120,13 @@ function assertComplete(space: LogicalSpace, missing: readonly DeviceItem[]): vo
   throw missingDevice(stripe.deviceId, stripe.deviceUuid);
 }
 
-function remarkOn(missing: readonly DeviceItem[], behind: readonly Omit<DeviceItem, "fsid">[]): Pick<FileSystemFacts, "remark"> {
+function remarkOn(missing: readonly DeviceItem[], strayed: readonly Superblock[], behind: readonly Omit<DeviceItem, "fsid">[]): Pick<FileSystemFacts, "remark"> {
   const found: string[] = [];
   if (missing.length > 0) found.push(`read without ${showDevices(missing)}, on none of the disks looked at: copies or parity make up for that`);
+  if (strayed.length > 0) {
+    const devices = strayed.map(({ deviceId, deviceUuid }) => ({ id: deviceId, uuid: showUuid(deviceUuid) }));
+    found.push(`${showDevices(devices)} went another way since, mounted without the others, and is not read`);
+  }
   if (behind.length > 0) found.push(`${showDevices(behind)} missed the last commit or more: what only it holds, and without checksums, may be out of date`);
   return found.length === 0 ? {} : { remark: new MissingMember(found.join("; ")) };
 }

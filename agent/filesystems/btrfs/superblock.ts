@@ -72,7 +72,12 @@ export interface Superblock {
   readonly deviceUuid: Buffer;
   readonly label: string | undefined;
   readonly sysChunkArray: Buffer;
+  /** What all devices' superblocks of one commit have in common: the rest of it. */
+  readonly commonBytes: Buffer;
 }
+
+/** Each device has its own: the checksum, where the copy lies, itself; and the log, which is written without a commit. */
+const ownRanges = [[0x00, 0x20], [0x30, 0x38], [0x60, 0x68], [0xc8, 0x12b]] as const;
 
 export function hasSuperblockMagic(bytes: Uint8Array): boolean {
   return magic.compare(bytes, 0x40, magicEndBytes) === 0;
@@ -143,7 +148,14 @@ export async function parseSuperblock(bytes: Buffer, offsetBytes: number): Promi
     deviceUuid: Buffer.from(bytes.subarray(0xc9 + 0x42, 0xc9 + 0x52)),
     label: label === "" ? undefined : label,
     sysChunkArray: Buffer.from(bytes.subarray(0x32b, 0x32b + arraySize)),
+    commonBytes: withoutOwn(bytes),
   };
+}
+
+function withoutOwn(bytes: Buffer): Buffer {
+  const common = Buffer.from(bytes);
+  for (const [start, end] of ownRanges) common.fill(0, start, end);
+  return common;
 }
 
 function isPowerOfTwo(value: number): boolean {
