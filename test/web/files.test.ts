@@ -452,7 +452,7 @@ describe("taking out", () => {
     await execa("sh", ["-c", line], { cwd: into });
     const [archive] = await readdir(into);
     const unpacked = await unpack(join(into, archive ?? ""));
-    const names = (await readdir(unpacked, { recursive: true, encoding: "buffer" })).map((name) => name.toString("latin1"));
+    const names = (await readdir(unpacked, { encoding: "buffer" })).map((name) => name.toString("latin1"));
     for (const name of hostileNames) expect(names).toContain(Buffer.from(name).toString("latin1"));
   });
 

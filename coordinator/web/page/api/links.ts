@@ -1,5 +1,5 @@
 import { call, fetchLink } from "./client.ts";
-import { ApiError } from "./problem.ts";
+import { ApiError, unreachable } from "./problem.ts";
 import type { CreatedLink, CreateLink, FileInfo, Listing } from "./types.ts";
 
 /** Asked for anew when less than this is left of its life. */
@@ -41,8 +41,9 @@ async function askAgent(mountId: string, what: "files" | "file-info", path: stri
     try {
       return await (await fetchLink(url.href, signal === undefined ? {} : { signal })).json();
     } catch (error) {
-      // The clock of this machine may be off, or the mount was opened anew since: once more with a fresh link.
-      const isStale = error instanceof ApiError && (error.code === "link_expired" || error.code === "link_invalid");
+      // The clock of this machine may be off; the mount was opened anew since, or the agent moved (one
+      // that no longer knows a mount may not answer a page at all): once more with a fresh link.
+      const isStale = error instanceof ApiError && (error.code === "link_expired" || error.code === "link_invalid" || error.code === unreachable);
       if (!isStale || attempt > 0) throw error;
       browseLinks.delete(mountId);
     }
