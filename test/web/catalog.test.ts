@@ -256,8 +256,8 @@ describe("a disk", () => {
 
 describe("open disks", () => {
   const left = async (): Promise<number> => {
-    const [, minutes, seconds] = /ends in (?:1:)?(\d+):(\d+)/.exec((await tab.page.locator(".countdown").first().textContent()) ?? "") ?? [];
-    return Number(minutes) * 60 + Number(seconds);
+    const [, hours, minutes, seconds] = /ends in (?:(\d+):)?(\d+):(\d+)/.exec((await tab.page.locator(".countdown").first().textContent()) ?? "") ?? [];
+    return Number(hours ?? 0) * 3600 + Number(minutes) * 60 + Number(seconds);
   };
 
   it("count down, and begin anew when extended", async () => {

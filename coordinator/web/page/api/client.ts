@@ -29,7 +29,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   if (!response.ok) {
-    if (response.status === 401 && options.token === undefined) dropRefusedToken();
+    if (response.status === 401 && options.token === undefined) dropRefusedToken(used);
     throw await toApiError(response);
   }
   return response.status === 204 ? (undefined as T) : ((await response.json()) as T);

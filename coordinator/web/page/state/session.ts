@@ -31,9 +31,10 @@ export function signOut(): void {
   forgetToken();
 }
 
-/** The coordinator refuses the token. */
-export function dropRefusedToken(): void {
-  isRefused.value = token.peek() !== null;
+/** The coordinator refuses this token. The answer to an earlier one may come late, and changes nothing. */
+export function dropRefusedToken(refused: string | null): void {
+  if (refused === null || refused !== token.peek()) return;
+  isRefused.value = true;
   forgetToken();
 }
 

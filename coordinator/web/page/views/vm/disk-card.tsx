@@ -1,13 +1,13 @@
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { openDisk } from "../../api/disks.ts";
-import { asApiError, isAbort, type ApiError } from "../../api/problem.ts";
+import { asApiError, type ApiError } from "../../api/problem.ts";
 import type { BackupDisk } from "../../api/types.ts";
 import { formatExact, formatSize } from "../../parts/format.ts";
 import { announce } from "../../parts/live.tsx";
 import { OpenFailure } from "../../parts/open-failure.tsx";
 import { hrefOf, navigate, type Route } from "../../state/route.ts";
 import { catalog } from "../../text/catalog.ts";
+import { diskSession } from "../files/disk-session.ts";
 import { whyNot } from "./restore-point.ts";
 
 const text = catalog.disk;
@@ -17,23 +17,22 @@ export function DiskCard({ backupId, disk, when }: { backupId: string; disk: Bac
   const { disk_index: diskIndex, size_bytes, size_gb, stored_bytes, qcow2_path, mount_id } = disk;
   const busy = useSignal(false);
   const error = useSignal<ApiError | undefined>(undefined);
-  const underWay = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => underWay.current?.abort(), []);
+  const isLeft = useRef(false);
+  useEffect(() => () => { isLeft.current = true; }, []);
   const place: Route = { view: "files", backupId, diskIndex, path: "/" };
   const why = whyNot(disk);
 
   async function open(): Promise<void> {
-    underWay.current?.abort();
-    const abort = new AbortController();
-    underWay.current = abort;
     busy.value = true;
     error.value = undefined;
     try {
-      await openDisk(backupId, diskIndex, abort.signal);
+      // The file browser has it at once: what it shows first needs no further answer.
+      await diskSession(backupId, diskIndex).reopen();
+      // Whoever went elsewhere meanwhile is left there.
+      if (isLeft.current) return;
       announce(text.openedBy(diskIndex));
       navigate(place);
     } catch (thrown) {
-      if (isAbort(thrown)) return;
       error.value = asApiError(thrown);
       busy.value = false;
     }
