@@ -9,6 +9,7 @@ import { Random } from "../tools/random.ts";
 import { guestLacks, guestTestTimeoutMs } from "../volumes/guest.ts";
 import { scanDamaged } from "../volumes/hostile.ts";
 import { plainGroup } from "./images.ts";
+import { unsettledGroups } from "./unsettled-images.ts";
 
 // Property: damage in any structure of LVM, its checksum made to fit or not, gives a DiskError or the right kind of
 // answer, in bounded time.
@@ -123,6 +124,29 @@ describe.skipIf(lacks !== undefined)(`damaged volume groups${lacks === undefined
       const damaged = patch(target.source === 0 ? first : second, target.offset, bytes);
       const sources = target.source === 0 ? [damaged, second] : [first, damaged];
       await scanDamaged(cached(sources[0]!), [cached(sources[1]!)], random, `seed ${seed}: ${target.kind} at ${target.offset}`);
+    }
+  });
+
+  test("the kernel's notes on RAID images, and mirror logs", async () => {
+    const { disks } = await unsettledGroups();
+    const sources = [...disks.values()].map((path) => openImageSource(path));
+    const targets: { index: number; offset: number }[] = [];
+    for (const [index, source] of sources.entries()) {
+      for (const magic of [Buffer.from("DmRd"), Buffer.from("rRiM")]) for (const offset of await findBlocks(source, 0, magic)) targets.push({ index, offset });
+    }
+    expect(targets.length).toBeGreaterThan(8);
+    for (let seed = 1; seed <= Math.ceil(runs / 2); seed += 1) {
+      const random = new Random(seed);
+      const target = random.pick(targets);
+      const bytes = await blocksAt(sources[target.index]!, target.offset, 1);
+      const view = new DataView(bytes.buffer);
+      for (let count = random.integer(1, 4); count > 0; count -= 1) {
+        view.setUint32(random.integer(1, 40) * 4, random.pick([0, 1, 2, 0xff, 0xffff, 0x7fffffff, 0xffffffff, random.integer(0, 2 ** 32)]), true);
+      }
+      const damaged = sources.map((source, index) => cached(index === target.index ? patch(source, target.offset, bytes) : source));
+      // From the disk that holds them.
+      const [own] = damaged.splice(target.index, 1);
+      await scanDamaged(own!, damaged, random, `seed ${seed}: disk ${target.index} at ${target.offset}`);
     }
   });
 });

@@ -32,10 +32,10 @@ const modules = [
   "dm-writecache", "dm-integrity", "dm-zero", "linear", "raid0", "raid1", "raid10", "raid456",
 ];
 const poolMb = 64;
-const bootLimitMs = 280_000;
+const bootLimitMs = 420_000;
 const maxBoots = 3;
 /** For tests that may have to build images first, on a machine that does other things as well. */
-export const guestTestTimeoutMs = 600_000;
+export const guestTestTimeoutMs = 900_000;
 
 /** What the guest lacks on this machine, in words; undefined when it can run. */
 export function guestLacks(): string | undefined {

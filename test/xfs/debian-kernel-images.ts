@@ -71,7 +71,7 @@ ${names.map((_, index) => `recover $disk${index} ${index}`).join("\n")}
 mkfs.xfs -q -f --unsupported -l size=6m -r rtdev=${device} ${realtime}
 mount -t xfs -o rtdev=${device} ${realtime} /mnt
 cd /mnt
-write plain 20000 1 0
+write plain 20000 1 0; io plain fsync
 xfs_io -R -f -c "pwrite -q 0 100000" -c fsync /mnt/realtime
 xfs_io -R -f -c "truncate 50000" -c fsync /mnt/realtime-hole
 cd /
