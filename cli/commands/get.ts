@@ -216,12 +216,14 @@ class Run {
   #summary(): string {
     const { downloaded, resumed, present, symlink, skipped } = this.#counts;
     const links = this.#counts["hard-link"];
+    const files = downloaded + resumed + links;
     const parts = [
-      count(downloaded + resumed + links, "file"),
+      ...(files > 0 || present + symlink + skipped === 0 ? [count(files, "file")] : []),
       ...(symlink > 0 ? [count(symlink, "symlink")] : []),
       ...(present > 0 ? [`${present} there already`] : []),
       ...(skipped > 0 ? [`${skipped} skipped`] : []),
     ];
+    if (this.#bytes === 0) return parts.join(", ");
     const { seconds } = this.#progress;
     return `${parts.join(", ")}: ${formatBytes(this.#bytes)} in ${formatDuration(seconds)} (${formatBytes(this.#bytes / Math.max(seconds, 0.001))}/s)`;
   }
