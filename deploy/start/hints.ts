@@ -6,7 +6,7 @@ export function hints(url: string, tokenFile: string | undefined, demo: boolean)
   const call = `curl -s -H "authorization: Bearer $TOKEN"`;
   const lines = [
     "",
-    tokenFile === undefined ? "The administrator's token is the one in PLUCK_ADMIN_TOKEN." : `The administrator's token is in ${tokenFile}. To try it, in another terminal:`,
+    `Open ${url}/ in a browser and sign in with the administrator's token, ${tokenFile === undefined ? "the one in PLUCK_ADMIN_TOKEN" : `which is in ${tokenFile}`}. Or, in another terminal:`,
     "",
     `  ${token}`,
     `  ${call} ${url}/api/v1/backups`,

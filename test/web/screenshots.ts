@@ -26,11 +26,27 @@ const shots: readonly Shot[] = [
     path: `/files/${pgtestFull.backup_id}/0`,
     prepare: async ({ page }) => await page.getByText("Guest's own tree").waitFor(),
   },
-  { name: "files", path: documents, prepare: async ({ page }) => await page.getByText("report.md").first().waitFor() },
-  { name: "files-dark", path: documents, tab: { scheme: "dark" }, prepare: async ({ page }) => await page.getByText("report.md").first().waitFor() },
+  { name: "files", path: documents, prepare: showChanges },
+  {
+    name: "preview-dark",
+    path: `/files/${pgtestIncremental.backup_id}/0/p2/etc`,
+    tab: { scheme: "dark" },
+    prepare: async ({ page }) => {
+      await page.getByText("hosts", { exact: true }).first().click();
+      await page.getByRole("button", { name: "Preview" }).click();
+      await page.getByRole("dialog").getByText("web02").waitFor();
+    },
+  },
   { name: "files-narrow", path: documents, tab: { width: 380 }, prepare: async ({ page }) => await page.getByText("report.md").first().waitFor() },
   { name: "open-disks", path: "/mounts", prepare: async ({ page }) => await page.locator(".mount").first().waitFor() },
 ];
+
+/** What is new, other and gone against the point before, the newest file picked. */
+async function showChanges({ page }: Tab): Promise<void> {
+  await page.getByLabel("Compare with the point before").check();
+  await page.getByText("draft.txt").first().waitFor();
+  await page.getByText("report.md").first().click();
+}
 
 const home = await mkdtemp(join(tmpdir(), "pluck-screenshots-"));
 try {
