@@ -19,7 +19,8 @@ export function runAgent(environment: Record<string, string>, logger: Logger): A
   // However this process ends, the kernel tells the agent to stop.
   const dieWithUs = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "TERM"] : [];
   // The last argument is for people: it shows in `ps` which Pluck this agent belongs to.
-  const command = [...dieWithUs, process.execPath, join(projectFolder, "agent/main.ts"), `PLUCK_HOME=${environment["PLUCK_HOME"] ?? ""}`];
+  // Left to itself, V8 grows the space for new objects to 128 MiB while archives are written, and keeps it.
+  const command = [...dieWithUs, process.execPath, "--max-semi-space-size=16", join(projectFolder, "agent/main.ts"), `PLUCK_HOME=${environment["PLUCK_HOME"] ?? ""}`];
   const stopped = new AbortController();
   let kill: (signal: NodeJS.Signals) => void = () => undefined;
 
