@@ -81,7 +81,24 @@ async function makeShelf(tree: string, image: string): Promise<void> {
   await big.write(seeded(300_000, 21), 0, 300_000, 0);
   await big.write(seeded(300_000, 22), 0, 300_000, bigBytes - 300_000);
   await big.close();
+  await mkdir(join(tree, "damaged"));
+  await writeFile(join(tree, "damaged/whole.txt"), "whole\n");
+  await writeFile(join(tree, "damaged/broken.txt"), "broken\n");
   await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, "-L", "shelf", image, "24m"]);
+  await breakInode(image, "/damaged/broken.txt");
+}
+
+/** Changes a byte of an inode, so that its checksum no longer fits. */
+async function breakInode(image: string, path: string): Promise<void> {
+  const { stdout } = await execa("debugfs", ["-R", `imap ${path}`, image]);
+  const found = /located at block (\d+), offset 0x([0-9a-f]+)/.exec(stdout);
+  const { stdout: header } = await execa("dumpe2fs", ["-h", image]);
+  const blockBytes = Number(/Block size:\s+(\d+)/.exec(header)?.[1]);
+  if (found === null || Number.isNaN(blockBytes)) throw new Error(`no inode of ${path}: ${stdout}`);
+  const file = await open(image, "r+");
+  // Of its time of last access: nothing else is wrong with it.
+  await file.write(Buffer.from([0x5a]), 0, 1, Number(found[1]) * blockBytes + Number.parseInt(found[2] ?? "", 16) + 8);
+  await file.close();
 }
 
 /** squashfs: mke2fs -d takes minutes for so many names in one folder. */

@@ -1,5 +1,6 @@
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { Entry } from "../api/types.ts";
+import { isRefused, token } from "./session.ts";
 
 /** As many as one archive may have. */
 export const maxBasketItems = 10_000;
@@ -20,6 +21,9 @@ export const basket = signal<readonly BasketItem[]>(readBasket());
 /** Bytes of the files in it; what its folders hold is not known. */
 export const basketBytes = computed(() => basket.value.reduce((sum, { type, size }) => sum + (type === "file" ? Number(size ?? 0) : 0), 0));
 export const basketFolders = computed(() => basket.value.filter(({ type }) => type === "directory").length);
+
+// Who signs out leaves nothing behind; who only has to sign in again finds it as it was.
+effect(() => { if (token.value === null && !isRefused.value) emptyBasket(); });
 
 export function keyOf({ backupId, diskIndex, path }: Pick<BasketItem, "backupId" | "diskIndex" | "path">): string {
   return `${backupId}/${diskIndex}${path}`;

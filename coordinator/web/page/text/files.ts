@@ -3,7 +3,6 @@ const many = (count: number, one: string, more: string): string => `${count.toLo
 
 export const files = {
   opening: "Opening the disk …",
-  volumes: "Volumes",
   disk: "Disk",
   diskOption: (index: number) => `Disk ${index}`,
   volumesOf: (disk: number) => `Volumes of disk ${disk}`,
@@ -34,7 +33,6 @@ export const files = {
   completions: "What this may become",
   up: "One folder up",
   missing: (path: string) => `${path} doesn't exist in this restore point. This is the nearest folder above it that does.`,
-  missingVolume: (path: string) => `${path} doesn't exist in this restore point. These are the volumes it has.`,
   wayBack: "Back to where it was",
   throughLink: (path: string) => `Through the link ${path}`,
 
@@ -53,16 +51,13 @@ export const files = {
   empty: "This folder is empty.",
   noMatch: "Nothing here has such a name.",
   unreadable: (code: string) => `can't be read: ${code}`,
-  linkTo: (target: string) => `link to ${target}`,
-  keys: "Keys: arrows, Enter opens, Backspace goes up, Space chooses, Ctrl+A all, / filters, Ctrl+L types a path.",
-  checkAll: "Choose all",
-  loadRest: "Load the rest",
+  keys: "Enter opens, Backspace goes up, Space chooses, Ctrl+A all, / filters, Ctrl+L types a path",
+  chooseAll: "Choose all",
 
   // Selection and basket
   chosen: (count: number) => `${count.toLocaleString("en")} chosen`,
   clearChosen: "Choose none",
   download: "Download",
-  downloadAs: "Download as",
   addToBasket: "Add to basket",
   copyLink: "Copy a link …",
   copyCurl: "Copy curl line",
@@ -141,5 +136,4 @@ export const files = {
   noPdf: "This browser shows no PDF inside a page.",
   emptyFile: "This file is empty.",
   picture: (name: string) => `Picture: ${name}`,
-  pictureBroken: "The browser can't show this picture. Here are its bytes.",
 } as const;

@@ -5,7 +5,7 @@ import { ApiError, asApiError } from "../../api/problem.ts";
 import type { Backup, Entry } from "../../api/types.ts";
 import { ErrorNote } from "../../parts/error-note.tsx";
 import type { ListControl } from "../../parts/virtual-list.tsx";
-import { navigate } from "../../state/route.ts";
+import { hrefOf, navigate } from "../../state/route.ts";
 import { files } from "../../text/files.ts";
 import { Actions } from "./actions.tsx";
 import { BrowserModel } from "./browser-model.ts";
@@ -155,6 +155,7 @@ export function Browser({ disk, path, before, archiveName }: Props) {
       <GuestMounts disk={disk} path={place} />
       {isComparing.value ? <ComparisonNote state={comparison.value} comparison={rows.comparison.value} before={before} /> : null}
       {error.value === undefined ? null : <ErrorNote error={error.value} onRetry={() => void folder.load()} />}
+      {error.value !== undefined && folder.place.value === undefined ? <p><a href={hrefOf({ view: "files", backupId: disk.backupId, diskIndex: disk.diskIndex, path: "/" })}>{files.backToVolumes}</a></p> : null}
       <div class={isDetailed.value ? "panes panes-two" : "panes"}>
         <div class="pane-list">
           <FileList model={model} control={control} onCommand={run} />
@@ -167,7 +168,7 @@ export function Browser({ disk, path, before, archiveName }: Props) {
           </section>
         ) : null}
       </div>
-      <Actions count={model.subjects().length} hasChosen={selection.size > 0} chosen={() => model.subjects().flatMap(chosenOf)} onClear={() => selection.clear()} archiveName={archiveName} />
+      <Actions count={selection.size > 0 ? selection.size : focused === undefined ? 0 : 1} hasChosen={selection.size > 0} chosen={() => model.subjects().flatMap(chosenOf)} onClear={() => selection.clear()} archiveName={archiveName} />
       {preview.value === undefined ? null : <Preview disk={preview.value.disk} entry={preview.value.entry} onClose={() => { preview.value = undefined; focusList(); }} />}
     </div>
   );

@@ -1,7 +1,8 @@
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { openDisk } from "../../api/disks.ts";
 import { ApiError, unreachable } from "../../api/problem.ts";
 import type { Mount } from "../../api/types.ts";
+import { token } from "../../state/session.ts";
 
 /**
  * One disk of one restore point, opened when something of it is wanted. Opening is idempotent, so an
@@ -60,6 +61,8 @@ export class DiskSession {
 }
 
 const sessions = new Map<string, DiskSession>();
+// Whoever signs in next finds nothing of the one before.
+effect(() => { if (token.value === null) sessions.clear(); });
 
 /** The session of a disk: the browser, the comparison and the basket share it. */
 export function diskSession(backupId: string, diskIndex: number): DiskSession {

@@ -73,11 +73,11 @@ export function FileList({ model, control, onCommand }: Props) {
       count={order.length}
       rowPx={rowPx}
       headPx={headPx}
-      head={<ListHead />}
+      head={<ListHead isAllChosen={order.length > 0 && model.selection.size >= order.length} onChooseAll={(all) => (all ? model.chooseAll() : model.selection.clear())} />}
       control={control}
       activePosition={position}
       rowId={rowId}
-      attributes={{ role: "grid", class: "file-list", "aria-label": files.list, "aria-multiselectable": true, "aria-rowcount": order.length + 1, onKeyDown, onClick, onDblClick }}
+      attributes={{ role: "grid", class: "file-list", "aria-label": files.list, "aria-describedby": "list-keys", "aria-multiselectable": true, "aria-rowcount": order.length + 1, onKeyDown, onClick, onDblClick }}
       row={(at, place) => {
         const row = order[at] ?? -1;
         const entry = model.rows.entryOf(row);

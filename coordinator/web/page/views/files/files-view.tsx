@@ -16,6 +16,7 @@ import { diskSession } from "./disk-session.ts";
 import { DownloadsTray } from "./downloads-tray.tsx";
 import { NoticeBar } from "./notice.tsx";
 import { pointBefore, RestorePoints, timeOf, useRestorePoints } from "./restore-points.tsx";
+import { visibleText } from "./visible-name.ts";
 import "../../style/files.css";
 
 /** A disk of a restore point: opens it, whoever comes with the address; shows its volumes, or a folder. */
@@ -29,7 +30,7 @@ export function FilesView({ backupId, diskIndex, path }: { backupId: string; dis
   if (fresh !== undefined && lastBackup.peek() !== fresh) lastBackup.value = fresh;
   const backup = fresh ?? lastBackup.value;
   const points = useRestorePoints(backup?.vm_name, diskIndex);
-  useTitle(backup === undefined ? "" : `${backup.vm_name} ${path}`);
+  useTitle(backup === undefined ? "" : `${backup.vm_name} ${visibleText(path)}`);
 
   const open = (): void => {
     openError.value = undefined;
@@ -49,10 +50,10 @@ export function FilesView({ backupId, diskIndex, path }: { backupId: string; dis
       {loaded.value.error === undefined || openError.value !== undefined ? null : <ErrorNote error={loaded.value.error} onRetry={reload} />}
       {openError.value === undefined ? null : <OpenFailure error={openError.value} onRetry={open} />}
       <NoticeBar />
-      {path !== "/" ? (
+      {openError.value !== undefined && mount === undefined ? null : path !== "/" ? (
         <Browser disk={disk} path={path} before={pointBefore(points, backupId, diskIndex)} archiveName={archiveName} />
       ) : mount === undefined ? (
-        openError.value === undefined ? <p class="quiet" role="status">{files.opening}</p> : null
+        <p class="quiet" role="status">{files.opening}</p>
       ) : (
         <section>
           <h2>{files.volumesOf(diskIndex)}</h2>

@@ -21,8 +21,9 @@ export function FolderStatus({ folder, rows }: { folder: Folder; rows: FolderRow
   const isComplete = folder.isComplete.value;
   const isStopped = folder.error.value !== undefined;
   return (
-    <p class="folder-status quiet" role="status">
-      {isFiltered && shown === 0 ? files.noMatch : isComplete && shown === 0 ? files.empty : isFiltered ? files.countFiltered(shown, count) : isComplete ? files.count(count) : isStopped ? (count === 0 ? "" : files.countStopped(count)) : files.countLoading(count)}
-    </p>
+    <div class="folder-status quiet">
+      <span role="status">{isFiltered && shown === 0 ? files.noMatch : isComplete && shown === 0 ? files.empty : isFiltered ? files.countFiltered(shown, count) : isComplete ? files.count(count) : isStopped ? (count === 0 ? "" : files.countStopped(count)) : files.countLoading(count)}</span>
+      <span id="list-keys" class="keys-hint">{files.keys}</span>
+    </div>
   );
 }

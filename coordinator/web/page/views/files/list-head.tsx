@@ -9,11 +9,12 @@ const sortable: readonly (readonly [column: SortColumn, cell: string, text: stri
 ];
 
 /** Column names: a click sorts by that column, another the other way round. */
-export function ListHead() {
+export function ListHead({ isAllChosen, onChooseAll }: { isAllChosen: boolean; onChooseAll: (all: boolean) => void }) {
   return (
     <div role="row" aria-rowindex={1} class="list-head">
       {sortable.map(([column, cell, text]) => (
         <div role="columnheader" key={column} class={cell} aria-sort={sort.value.column === column ? (sort.value.descending ? "descending" : "ascending") : "none"}>
+          {column === "name" ? <input type="checkbox" aria-label={files.chooseAll} title={files.chooseAll} checked={isAllChosen} onChange={(event) => onChooseAll(event.currentTarget.checked)} /> : null}
           <SortButton column={column} text={text} />
           {column === "name" ? <SortButton column="type" text={files.sortByType} /> : null}
         </div>

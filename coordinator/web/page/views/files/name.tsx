@@ -10,6 +10,7 @@ export function EntryName({ entry }: { entry: { readonly name: string; readonly 
   return <Parts parts={entryNameParts(entry)} />;
 }
 
+/** Left to right, whatever its letters: the ending of a name stands where everybody looks for it. */
 function Parts({ parts }: { parts: readonly NamePart[] }) {
-  return <bdi>{parts.map(({ text, isEscape }) => (isEscape ? <span class="escape">{text}</span> : text))}</bdi>;
+  return <bdi dir="ltr">{parts.map(({ text, isEscape }) => (isEscape ? <span class="escape">{text}</span> : text))}</bdi>;
 }

@@ -19,8 +19,8 @@ describe("a name made visible", () => {
     ["tag\u{e0041}", "tag\\u{e0041}"],
     ["lone\ud800", "lone\\u{d800}"],
     ["bytes-\ufffd", "bytes-\\u{fffd}"],
-    ["  ends ", "␠␠ends␠"],
-    [" ", "␠"],
+    ["  ends ", "\\x20\\x20ends\\x20"],
+    [" ", "\\x20"],
     ["", ""],
   ])("%j becomes %j", (name, shown) => {
     expect(visibleText(name)).toBe(shown);

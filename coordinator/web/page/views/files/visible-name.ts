@@ -51,7 +51,7 @@ export function visibleText(name: string): string {
 }
 
 function escapeOf(found: string): string {
-  if (found.startsWith(" ")) return "\u2420".repeat(found.length);
+  if (found.startsWith(" ")) return "\\x20".repeat(found.length);
   const code = found.codePointAt(0) ?? 0;
   return short[found] ?? (code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`);
 }
