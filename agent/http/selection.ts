@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { PluckError } from "../../shared/errors.ts";
 import { formatGuestPath, formatName, parseGuestPath } from "../../shared/guest-path.ts";
-import { verifySelectionLink, type VerifiedSelectionLink } from "../../shared/link.ts";
+import { verifySelectionLink } from "../../shared/link.ts";
 import { decodeSelection, describePaths, hashSelection, maxSelectionBytes, type SelectedMount, type Selection } from "../../shared/selection.ts";
 import { textToByteString, type ByteString } from "../filesystems/byte-string.ts";
 import type { OpenMount } from "../mounts/open-mount.ts";
@@ -36,12 +36,13 @@ export async function postSelection(context: Context<AgentEnv>, services: AgentS
   const token = tokenOf(context, query);
   if (token === undefined) throw new PluckError("unauthenticated", "The link's token is missing: give it as token= or as a bearer token.");
   // Before the body is read: only who has a link may send one.
-  const link = await verifySelectionLink(token, { keys: trustedKeys(services) }, services.agentId);
+  const keys = trustedKeys(services);
+  const link = await verifySelectionLink(token, { keys: [...keys.values()] }, services.agentId);
   const onError = onErrorOf(query);
   const text = (await readForm(context.req.raw, "selection", maxSelectionBytes)).trim();
   if (hashSelection(text) !== link.selectionSha256) throw new PluckError("link_invalid", "The link is for another selection.");
   const selection = decodeSelection(text);
-  const mounts = selection.mounts.map((selected) => findTrusted(services, link, selected));
+  const mounts = selection.mounts.map((selected) => findTrusted(services, keys.get(link.keyId), selected));
   for (const mount of mounts) mount.touch();
   const found = await Promise.all(selection.mounts.map(async (selected, index) => await selectIn(mounts[index], selected, onError)));
   const parts = toParts(mounts, selection, found);
@@ -81,17 +82,18 @@ export async function postSelection(context: Context<AgentEnv>, services: AgentS
 type Key = OpenMount["jwks"]["keys"][number];
 
 /** Which mounts it is about is known only when its signature is: the keys of all. */
-function trustedKeys({ mounts }: AgentServices): Key[] {
+function trustedKeys({ mounts }: AgentServices): Map<string, Key> {
   const keys = new Map<string, Key>();
   for (const { jwks } of mounts.list()) for (const key of jwks.keys) keys.set(key.kid, key);
   if (keys.size === 0) throw new PluckError("mount_not_found", "No mount is open on this agent: those of the selection have ended.");
-  return [...keys.values()];
+  return keys;
 }
 
-function findTrusted({ mounts }: AgentServices, link: VerifiedSelectionLink, { mount_id: mountId }: SelectedMount): OpenMount {
+/** @param key that the link is signed with: the mount must have been opened by whoever has it */
+function findTrusted({ mounts }: AgentServices, key: Key | undefined, { mount_id: mountId }: SelectedMount): OpenMount {
   const mount = mounts.get(mountId);
   if (mount === undefined) throw new PluckError("mount_not_found", `No mount ${mountId} on this agent: it was ended, or never was here.`, { extra: { mount_id: mountId } });
-  if (!mount.jwks.keys.some(({ kid }) => kid === link.keyId)) throw new PluckError("link_invalid", "The link is not signed by who opened the mount.");
+  if (key === undefined || !mount.jwks.keys.some((known) => known.kid === key.kid && known["x"] === key["x"])) throw new PluckError("link_invalid", "The link is not signed by who opened the mount.");
   return mount;
 }
 

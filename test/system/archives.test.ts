@@ -311,6 +311,28 @@ describe("the hash of a file", () => {
   });
 });
 
+describe("what a restore point takes up", () => {
+  it("is told by the agent: the file's own blocks, holes not counted, after a registration and after a scan", async () => {
+    const taken = async (path: string): Promise<number> => {
+      const [size = 0, blocks = 0] = (await execa("stat", ["-c", "%s %b", join(repository.path, path)])).stdout.split(" ").map(Number);
+      return Math.min(size, blocks * 512);
+    };
+    const stored = async (): Promise<number[]> => (await system.api("GET", `/backups/${fullBackupId}/disks`)).body.disks.map((disk: { stored_bytes: number }) => disk.stored_bytes);
+    const expected = [await taken(repository.disks.full0), await taken(repository.disks.full1)];
+    expect(await stored()).toEqual(expected);
+    const hole = join(repository.path, "hole/disk-0/hole-20251008-000000.qcow2");
+    await mkdir(join(repository.path, "hole/disk-0"), { recursive: true });
+    await execa("qemu-img", ["create", "-q", "-f", "qcow2", hole, "1G"]);
+    await execa("truncate", ["-s", "64M", hole]);
+    const scan = await system.api("POST", `/repositories/${(await system.api("GET", "/repositories")).body.repositories[0].id}/scan`);
+    expect(scan.status).toBe(200);
+    const [point] = (await system.api("GET", "/backups?vm_name=hole")).body.backups;
+    expect(point.disks[0].stored_bytes).toBe(await taken("hole/disk-0/hole-20251008-000000.qcow2"));
+    expect(point.disks[0].stored_bytes).toBeLessThan(mebibyte);
+    expect(await stored()).toEqual(expected);
+  });
+});
+
 describe("a lease", () => {
   it("begins anew when it is extended", async () => {
     const before = (await system.api("GET", `/restore/${disk1.mount_id}`)).body as Mount;
