@@ -101,9 +101,9 @@ export async function openDisk(source: BlockSource, options: OpenDiskOptions): P
     }
   }
   const unlock = async (known: readonly OpenVolume[], { volume: name, secret }: UnlockRequest): Promise<readonly OpenVolume[]> => {
-    const locked = known.some((one) => one.summary.name === name) ? lockedVolume(known, name) : encrypted.findElsewhere(name);
-    if (locked === undefined) throw new PluckError("path_not_found", `The disk has no volume ${name}.`);
-    if (locked === null) return known;
+    const elsewhere = encrypted.findElsewhere(name);
+    if (elsewhere === null) return known;
+    const locked = elsewhere ?? lockedVolume(known, name);
     await encrypted.unlock(locked, secret);
     // The parts of a group, an array or a filesystem on several disks mostly have one key.
     const found = await encrypted.trying(secret, find);

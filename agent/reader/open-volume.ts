@@ -84,7 +84,8 @@ export async function openVolume(
 }
 
 async function openLocked(volume: Volume, source: BlockSource, type: string): Promise<OpenVolume> {
-  const { uuid, label, error: reason } = await describeLocked(source, volume.name);
+  const { uuid, label, error: described } = await describeLocked(source, volume.name);
+  const reason = volume.elsewhere === undefined ? described : { ...described, detail: `${described.detail} It lies on another disk of the backup, ${volume.elsewhere}, and may hold parts that this one lacks.` };
   const error = withHint(reason, volume);
   return {
     readable: false,

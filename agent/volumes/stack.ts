@@ -62,8 +62,8 @@ export class Stack {
   readonly #physicalVolumes = new PhysicalVolumes<Device>();
   readonly #doneGroups = new Set<string>();
   readonly #fileSystems = new SpanningFileSystems<Device>();
-  /** Encrypted volumes that no key was given for, by the name that unlocks them. */
-  readonly #locked: string[] = [];
+  /** Encrypted volumes that no key was given for: how they are told of, and what is listed of those of other disks. */
+  readonly #locked: { readonly text: string; readonly volume: Volume | undefined }[] = [];
   #fresh: Device[] = [];
   #deviceCount = 0;
 
@@ -94,6 +94,8 @@ export class Stack {
     }
     this.#noteMembersWithoutGroup();
     for (const found of this.#fileSystems.found()) this.#joinFileSystem(found);
+    // Whoever lacks parts can unlock what may hold them.
+    if (this.isIncomplete && this.#isFinal) this.#listed.push(...this.#locked.flatMap(({ volume }) => volume ?? []));
     return this.#listed.map((item) => ("volume" in item ? describe(item) : item));
   }
 
@@ -140,14 +142,21 @@ export class Stack {
         if (elsewhere === undefined && !device.isOwn) return;
         const opened = await this.#unlock(device.volume, elsewhere);
         if (opened !== undefined) return await this.#addUnlocked(device, opened);
-        this.#locked.push(elsewhere === undefined ? device.volume.name : `${elsewhere.name} (${device.volume.name} on ${device.disk})`);
-        return;
+        return this.#addLocked(device, elsewhere);
       }
       const member = await detectMember(source);
       if (member !== undefined) this.#fileSystems.add(member, source, device);
     } catch (error) {
       const known = toDiskError(error);
       if (device.isOwn) this.#replace(device, { ...device.volume, error: known });
+    }
+  }
+
+  #addLocked({ volume, disk }: Device, elsewhere: Elsewhere | undefined): void {
+    if (elsewhere === undefined) this.#locked.push({ text: volume.name, volume: undefined });
+    else {
+      const { kind, source, sizeBytes } = volume;
+      this.#locked.push({ text: `${elsewhere.name} (${volume.name} on ${disk})`, volume: { name: elsewhere.name, kind, source, sizeBytes, elsewhere: disk } });
     }
   }
 
@@ -291,7 +300,7 @@ export class Stack {
   #explain(error: unknown): DiskError {
     const known = toDiskError(error);
     if (!(known instanceof MissingMember)) return known;
-    const named = this.#locked.slice(0, MAX_NAMED_RESULTS).join(", ");
+    const named = this.#locked.slice(0, MAX_NAMED_RESULTS).map(({ text }) => text).join(", ");
     const more = this.#locked.length > MAX_NAMED_RESULTS ? ` and ${this.#locked.length - MAX_NAMED_RESULTS} more` : "";
     const locked = named === "" ? "" : `; it may be inside an encrypted volume that is still locked, to be unlocked by its name: ${named}${more}`;
     if (this.#unreadableDisks.length > 0) return new DiskError("io_error", `${known.message}${locked}; not opened: ${this.#unreadableDisks.join(", ")}`);

@@ -7,7 +7,7 @@ export interface Volume {
   /**
    * Its name under the mount: "p1" by partition number, "vg-lv", "md-name" for an array, "md-namep1" for a partition
    * inside one, or "disk" for the bare disk. Where two logical volumes would have one name, the second has its dashes
-   * doubled, as device-mapper does ("a--b-c").
+   * doubled, as device-mapper does ("a--b-c"). An encrypted volume of another disk is "luks-" and its UUID.
    */
   readonly name: string;
   readonly kind: "disk" | "partition" | "logical-volume" | "array";
@@ -19,6 +19,8 @@ export interface Volume {
   readonly error?: DiskError;
   /** True for a part of what else is listed, whatever its own first bytes look like; `error` says of what. */
   readonly isMember?: boolean;
+  /** Set for an encrypted volume of another disk of the backup, which may hold parts that this one lacks: that disk. */
+  readonly elsewhere?: string;
   /** The name of the volume under which the filesystem is listed that it is a device of. */
   readonly partOf?: string;
   /** Set where the filesystem on it lies on other volumes as well. */

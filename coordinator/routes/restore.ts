@@ -127,7 +127,7 @@ const unlockRoute = createRoute({
   summary: "Unlock an encrypted volume",
   description:
     "For volumes whose error is `volume_locked`. Either `passphrase`, or `key`: the contents of a keyfile in base64. The answer is the mount with what the volume holds; it keeps its name, and logical volumes inside it are added. " +
-    "Where a volume has parts on the backup's other disks, the key is tried on the encrypted volumes there too; one with another key is named in that volume's error, and unlocked by that name: `luks-` and a UUID. " +
+    "Where a volume has parts on the backup's other disks, the key is tried on the encrypted volumes there too; one with another key is listed as `luks-` and its UUID, and unlocked by that name. " +
     "The secret is encrypted for the agent, kept only in the memory of the disk's reader, and written nowhere; after a restart of the agent the volume is locked again. " +
     "It takes seconds, as the volume's owner wanted it. Five wrong keys in a row are free, then each further one waits longer.",
   request: {

@@ -59,6 +59,7 @@ describeAsRoot("btrfs over devices of several kinds", () => {
     try {
       const luks = `luks-${(await cryptsetup("luksUUID", disk1)).trim()}`;
       const [first] = disk.volumes;
+      expect(disk.volumes.map(({ name, error }) => [name, error?.code])).toEqual([["p1", "unsupported"], ["p2", "unsupported"], ["vg-data", "unsupported"], [luks, "volume_locked"]]);
       expect(first).toMatchObject({ name: "p1", readable: false, filesystem_type: "btrfs" });
       expect(first?.error?.detail).toMatch(/device 2 \([0-9a-f-]{36}\) is on none of the disks/);
       expect(first?.error?.detail).toContain(`to be unlocked by its name: ${luks} (disk on disk 1)`);

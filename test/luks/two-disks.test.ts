@@ -107,9 +107,13 @@ describe.skipIf(lacks !== undefined)(`a volume group in encrypted volumes of two
         expect(errorOf(disk, `vg-${lv}`)).toMatch(/needs the physical volume .*, which is on none of the disks looked at; it may be inside an encrypted volume that is still locked, to be unlocked by its name: /);
         expect(errorOf(disk, `vg-${lv}`)).toContain(`name: ${name} (disk on vm/disk-1/x.qcow2)`);
       }
+      const listed = disk.volumes.find((volume) => volume.name === name);
+      expect(listed).toMatchObject({ kind: "disk", filesystem_type: "crypto_LUKS", uuid: name.slice("luks-".length), readable: false, error: { code: "volume_locked" } });
+      expect(listed?.error?.detail).toContain("It lies on another disk of the backup, vm/disk-1/x.qcow2,");
       await expect(unlock(name, "wrong")).rejects.toMatchObject({ code: "wrong_key" });
       expect(errorOf(disk, "vg-striped")).not.toBe("");
       await unlock(name, otherPassphrase);
+      expect(disk.volumes.map((volume) => volume.name)).not.toContain(name);
       await expectAll(disk);
       await expect(unlock("luks-00000000-0000-0000-0000-000000000000", "x")).rejects.toMatchObject({ code: "path_not_found" });
     });
