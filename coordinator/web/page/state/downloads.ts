@@ -15,21 +15,27 @@ export function canSaveItself(): boolean {
 
 /**
  * Asks where to save, and begins. Has to be called while a click is being handled.
- * @returns false when the person closed the dialog
+ * @returns "closed" when the person closed the dialog, "refused" when the browser or a policy of it said no
  */
-export async function startManaged(name: string, totalBytes: number, link: () => Promise<string>): Promise<boolean> {
+export async function startManaged(name: string, totalBytes: number, link: () => Promise<string>): Promise<"started" | "closed" | "refused"> {
   let target: DownloadTarget;
   try {
     const handle = await (window as unknown as SavePicker).showSaveFilePicker({ suggestedName: name });
     target = await handle.createWritable();
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") return false;
-    throw error;
+    return error instanceof DOMException && error.name === "AbortError" ? "closed" : "refused";
   }
   const download = new ManagedDownload(name, totalBytes, link, target);
   downloads.value = [download, ...downloads.peek()];
   void download.run();
-  return true;
+  return "started";
+}
+
+// Closing the page would throw away what was written so far: the browser asks first.
+if (typeof window !== "undefined") {
+  window.addEventListener("beforeunload", (event) => {
+    if (downloads.peek().some(({ state }) => state.peek() === "running" || state.peek() === "paused")) event.preventDefault();
+  });
 }
 
 /** Takes it from the list; one that is not done is cancelled. */

@@ -38,10 +38,7 @@ async function downloadFile({ disk, entry }: Chosen): Promise<void> {
   await trying(async () => {
     const link = async (): Promise<string> => (await disk.use((mountId) => createLink(mountId, { operation: "download", path: entry.path }))).url;
     const name = safeFileName(entry.name);
-    if (Number(entry.size) >= managedFromBytes && canSaveItself()) {
-      await startManaged(name, Number(entry.size), link);
-      return;
-    }
+    if (Number(entry.size) >= managedFromBytes && canSaveItself() && (await startManaged(name, Number(entry.size), link)) !== "refused") return;
     const url = await link();
     // A refusal is readable here, and would not be where the browser meets it.
     await fetchLink(url, { method: "HEAD" });
