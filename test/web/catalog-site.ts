@@ -20,6 +20,8 @@ export interface CatalogSite {
   fillRepository(): Promise<void>;
   /** A restore point of pgtest1 that failed, as an adopted catalog may have it. */
   addFailedBackup(): Promise<void>;
+  /** The file of disk 0 of the incomplete restore point goes away behind Pluck's back. */
+  removeDisk(): Promise<void>;
   /** A second site with a repository of its own. */
   startSecondSite(): Promise<void>;
   /** Its agent dies. */
@@ -61,6 +63,9 @@ export async function startCatalogSite(folder: string): Promise<CatalogSite> {
       await connection.execute("INSERT INTO backup_jobs (id, vm_backup_context_id, vm_name, backup_type, status, created_at) VALUES ('backup-failed', ?, 'pgtest1', 'incremental', 'failed', '2025-10-11 19:24:31')", [id]);
       await connection.execute("INSERT INTO backup_disks (vm_backup_context_id, backup_job_id, disk_index, size_gb, status) VALUES (?, 'backup-failed', 0, 1, 'failed')", [id]);
       await connection.end();
+    },
+    async removeDisk() {
+      await rm(join(local, "pgtest1/disk-0/backup-pgtest1-disk0-20251010-192431.qcow2"));
     },
     async startSecondSite() {
       await place(join(repository.path, repository.disks.full1), remote, "fileserver/disk-0/fileserver-disk0-20251008-192431.qcow2");

@@ -241,6 +241,20 @@ describe("a disk", () => {
     await volume("disk").getByText("ext4").waitFor();
   });
 
+  it("whose file is gone says so, and what to do", async () => {
+    await endMounts();
+    await site.removeDisk();
+    const [, incomplete] = await backupsOf("pgtest1");
+    await goTo(tab, `/vm/pgtest1/${incomplete?.backup_id}`);
+    await link(/^Open disk 0/).click();
+    await tab.page.getByRole("alert").getByText("qcow2_missing").waitFor();
+    await tab.page.getByText("The file is gone from the repository.").waitFor();
+    await goTo(tab, "/mounts");
+    await tab.page.locator(".mount").getByText("qcow2_missing").waitFor();
+    await button("Dismiss: pgtest1, disk 0, 2025-10-10 19:24").click();
+    await tab.page.getByText("No disk is open.").waitFor();
+  });
+
   it("opens by keyboard alone, from its machine on", async () => {
     await endMounts();
     await goTo(tab, "/vm/vault");
@@ -366,7 +380,7 @@ describe("every view", () => {
   it("is left by signing out", async () => {
     await button("Sign out").click();
     await tab.page.getByLabel("API token").waitFor();
-    expect(await tab.page.evaluate(() => sessionStorage.length)).toBe(0);
+    expect(await tab.page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]))).not.toContain(system.token);
   });
 
   it("is left when the token is taken away, and says so", async () => {

@@ -51,6 +51,7 @@ export async function readResources(signal?: AbortSignal): Promise<Resources> {
 }
 
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
     signal?.addEventListener("abort", () => {

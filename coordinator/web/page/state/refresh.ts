@@ -1,11 +1,15 @@
 import { useEffect } from "preact/hooks";
-import { useSignal, type Signal } from "@preact/signals";
+import { useSignal, type ReadonlySignal, type Signal } from "@preact/signals";
+import type { Loaded } from "./load.ts";
 
-/** Calls `reload` now and then while the page is looked at, and as soon as it is looked at again. */
-export function useRefresh(reload: () => void, everyMs: number): void {
+/**
+ * Fetches again now and then while the page is looked at, and as soon as it is looked at again. An
+ * answer that is still on its way is waited for: on a slow line each would be given up for the next.
+ */
+export function useRefresh({ state, reload }: { state: ReadonlySignal<Loaded<unknown>>; reload: () => void }, everyMs: number): void {
   useEffect(() => {
     const refresh = (): void => {
-      if (document.visibilityState === "visible") reload();
+      if (document.visibilityState === "visible" && !state.peek().loading) reload();
     };
     const timer = setInterval(refresh, everyMs);
     document.addEventListener("visibilitychange", refresh);

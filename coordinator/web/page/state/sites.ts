@@ -12,6 +12,6 @@ export function useSites(): { state: Signal<Loaded<readonly Site[]>>; reload: ()
     const [repositories, agents] = await Promise.all([listRepositories(signal), listAgents(signal)]);
     return toSites(repositories, agents);
   }, []);
-  useRefresh(loaded.reload, refreshMs);
+  useRefresh(loaded, refreshMs);
   return loaded;
 }

@@ -18,11 +18,12 @@ const refreshMs = 3000;
 export function MountsView() {
   useTitle(text.title);
   const now = useNow();
-  const { state, reload } = useLoad(async (signal) => {
+  const loaded = useLoad(async (signal) => {
     const [mounts, resources] = await Promise.all([listMounts(signal), readResources(signal)]);
     return { mounts, resources };
   }, []);
-  useRefresh(reload, refreshMs);
+  useRefresh(loaded, refreshMs);
+  const { state, reload } = loaded;
   // Ended here and told by the server: gone at once, whatever an answer that was under way says.
   const ended = useSignal<ReadonlySet<string>>(new Set());
   const { value, error } = state.value;
