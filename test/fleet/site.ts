@@ -144,7 +144,7 @@ async function testLinks(): Promise<Links> {
 }
 
 /** Waits until it is true; fails with what was waited for. */
-export async function eventually(what: string, ask: () => Promise<boolean> | boolean, timeoutMs = 10_000): Promise<void> {
+export async function eventually(what: string, ask: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
   const until = Date.now() + timeoutMs;
   for (;;) {
     if (await ask()) return;
