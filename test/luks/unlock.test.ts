@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Listing, Mount } from "../../shared/api.ts";
-import { descendantsWith, eventually, startSystem, type System } from "../system/system.ts";
+import { descendantsWith, eventually, processesWith, startSystem, type System } from "../system/system.ts";
+import { hasTool } from "../tools/environment.ts";
 import { rawFromQcow2, sharedImages } from "../tools/shared-images.ts";
-import { addArgon2Key, cryptsetup, hasCryptsetup, makeExt4, makeLuks1, toLuks2 } from "./images.ts";
+import { addArgon2Key, cryptsetup, hasCryptsetup, makeExt4, makeLuks1, passphrase, toLuks2 } from "./images.ts";
 
 // Property: an encrypted volume shows its files to whoever gives its key over REST, to nobody else, and the key stays
 // nowhere: not in the logs, the database or what the broker carries.
@@ -152,6 +153,37 @@ describe.skipIf(!isThere)("unlocking over REST (passed over: no cryptsetup)", ()
     const reply = await unlock({ volume: "p3", passphrase: "correct horse" });
     expect([reply.status, reply.body.code]).toEqual([429, "too_many_attempts"]);
     expect(Number(reply.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+
+  it.skipIf(!hasTool("mkfs.btrfs"))("opens with one key what lies in encrypted volumes of two disks, and ends with the mount (passed over: no btrfs-progs)", async () => {
+    const plain = [0, 1].map((disk) => join(folder, "images", `pair-${disk}`));
+    for (const one of plain) {
+      await writeFile(one, "");
+      await truncate(one, 80 * mebibyte);
+    }
+    await execa("mkfs.btrfs", ["-q", "-f", "--mixed", "-n", "4096", "-d", "raid0", "-m", "raid0", "-L", "pair", ...plain], { env: { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` } });
+    for (const [disk, one] of plain.entries()) {
+      const encrypted = `${one}-encrypted`;
+      await makeLuks1(join(folder, "images"), one, encrypted);
+      await mkdir(join(folder, `repository/pair/disk-${disk}`), { recursive: true });
+      await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", encrypted, join(folder, `repository/pair/disk-${disk}/pair.qcow2`)]);
+      await rm(encrypted);
+    }
+    const site = (await system.api("GET", "/repositories")).body.repositories[0].id;
+    const disks = [0, 1].map((disk) => ({ disk_index: disk, qcow2_path: `pair/disk-${disk}/pair.qcow2` }));
+    const reply = await system.api("POST", "/backups", { vm_name: "pair", repository_id: site, backup_id: "backup-pair", completed_at: "2026-10-08T19:24:31Z", disks });
+    expect([200, 201, 409], JSON.stringify(reply.body)).toContain(reply.status);
+    const servedCount = async () => (await processesWith("qemu-nbd", folder)).length;
+    await eventually("only the first mount is served", async () => (await servedCount()) === 1);
+    const pair = await system.mount("backup-pair");
+    expect(pair.volumes.map(({ name, error }) => [name, error?.code])).toEqual([["disk", "volume_locked"]]);
+    expect(await servedCount()).toBe(2);
+    const opened = await system.api("POST", `/restore/${pair.mount_id}/unlock`, { volume: "disk", passphrase });
+    expect(opened.status, JSON.stringify(opened.body)).toBe(200);
+    expect((opened.body as Mount).volumes).toMatchObject([{ name: "disk", filesystem_type: "btrfs", label: "pair", readable: true, error: null }]);
+    expect(await servedCount()).toBe(3);
+    expect((await system.api("DELETE", `/restore/${pair.mount_id}`)).status).toBe(204);
+    await eventually("neither disk is served any more", async () => (await servedCount()) === 1);
   });
 });
 
