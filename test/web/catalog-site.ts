@@ -12,6 +12,8 @@ import { startSystemWithPage } from "./browser.ts";
 
 const mebibyte = 1024 * 1024;
 export const vaultPassphrase = "correct horse battery";
+/** Markup, and a mark that turns the direction of what follows. */
+const hostileLabel = "<i>in\u202e";
 export const slots = 3;
 
 export interface CatalogSite {
@@ -102,7 +104,7 @@ async function makeVault(folder: string): Promise<void> {
   await mkdir(tree);
   await writeFile(join(tree, "secret.txt"), "in the vault\n");
   const plain = join(folder, "vault-plain");
-  await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, "-L", "inner", plain, "4M"]);
+  await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, "-L", hostileLabel, plain, "4M"]);
   const locked = join(folder, "vault-luks");
   const key = join(folder, "vault-key");
   await writeFile(key, vaultPassphrase);

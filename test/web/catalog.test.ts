@@ -207,6 +207,8 @@ describe("a disk", () => {
     await goTo(tab, "/vm/vault");
     await link(/^Open disk 0/).click();
     await volume("p2").getByText("locked").waitFor();
+    // A label is the guest's, and may be hostile.
+    expect(await volume("p1").locator("dd").allTextContents()).toEqual(["ext4", "<i>in\\u{202e}", "4.0 MiB"]);
     expect(await findAccessibilityFaults(tab)).toEqual([]);
     await volume("p2").getByLabel("Passphrase").fill("wrong horse");
     await tab.page.keyboard.press("Enter");

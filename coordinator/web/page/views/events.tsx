@@ -7,6 +7,7 @@ import { useTitle } from "../parts/title.ts";
 import { usePages } from "../state/pages.ts";
 import { catalog } from "../text/catalog.ts";
 import { common } from "../text/common.ts";
+import { Name } from "./files/name.tsx";
 import "../style/catalog.css";
 
 const text = catalog.events;
@@ -50,7 +51,7 @@ function EventTable({ events }: { events: readonly AuditEvent[] }) {
               <td>{event.actor}</td>
               <td>{typeOf(event)}</td>
               <td title={event.mount_id ?? undefined}>{targetOf(event)}</td>
-              <td class="path">{event.path}</td>
+              <td class="path">{event.path === null ? null : <Name name={event.path} />}</td>
               <td class="number">{event.bytes === null ? "" : formatExact(event.bytes)}</td>
               <td>{event.outcome}</td>
             </tr>

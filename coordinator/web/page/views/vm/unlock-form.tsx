@@ -7,6 +7,7 @@ import { formatSpan } from "../../parts/format.ts";
 import { announce } from "../../parts/live.tsx";
 import { useNow } from "../../state/refresh.ts";
 import { catalog } from "../../text/catalog.ts";
+import { visibleText } from "../files/visible-name.ts";
 import { maxKeyBytes, toBase64 } from "./key-file.ts";
 
 const text = catalog.unlock;
@@ -33,7 +34,7 @@ export function UnlockForm({ mountId, volume, onUnlocked }: { mountId: string; v
     try {
       const mount = await unlockVolume(mountId, volume, secret);
       form.reset();
-      announce(text.done(volume));
+      announce(text.done(visibleText(volume)));
       onUnlocked(mount);
     } catch (thrown) {
       const failed = asApiError(thrown);
@@ -48,7 +49,7 @@ export function UnlockForm({ mountId, volume, onUnlocked }: { mountId: string; v
   const id = `unlock-${volume}`;
   const isBlocked = waitMs > 0;
   return (
-    <form class="unlock" aria-label={text.title(volume)} onSubmit={(event) => {
+    <form class="unlock" aria-label={text.title(visibleText(volume))} onSubmit={(event) => {
       event.preventDefault();
       void unlock(event.currentTarget);
     }}>

@@ -6,6 +6,8 @@ import { ErrorNote } from "../../parts/error-note.tsx";
 import { formatExact, formatSize } from "../../parts/format.ts";
 import { advice } from "../../text/advice.ts";
 import { catalog } from "../../text/catalog.ts";
+import { Name } from "../files/name.tsx";
+import { visibleText } from "../files/visible-name.ts";
 import { startDownload } from "./raw-download.ts";
 import { UnlockForm } from "./unlock-form.tsx";
 
@@ -19,18 +21,18 @@ export function VolumeCard({ mountId, volume, href, onUnlocked }: { mountId: str
   return (
     <li class={`card ${readable ? "card-opens" : "card-shut"}`}>
       <div class="card-head">
-        <h3>{readable ? <a class="card-link" data-row href={href}>{name}</a> : name}</h3>
+        <h3>{readable ? <a class="card-link" data-row href={href}><Name name={name} /></a> : <Name name={name} />}</h3>
         <span class="quiet">{text.what[kind]}</span>
         {isLocked ? <span class="tag tag-warn">{text.locked}</span> : readable ? null : <span class="tag tag-bad">{text.unreadable}</span>}
         {state === null || !readable ? null : <span class={`tag ${state === "dirty" ? "tag-warn" : "tag-good"}`} title={text.stateHelp[state]}>{text.state[state]}</span>}
       </div>
       <dl class="facts">
         <div><dt>{text.filesystem}</dt><dd>{filesystem_type ?? text.unknownType}</dd></div>
-        {shownLabel === null || shownLabel === "" ? null : <div><dt>{text.label}</dt><dd>{shownLabel}</dd></div>}
+        {shownLabel === null || shownLabel === "" ? null : <div><dt>{text.label}</dt><dd><Name name={shownLabel} /></dd></div>}
         <div><dt>{text.size}</dt><dd title={formatExact(size_bytes)}>{formatSize(size_bytes)}</dd></div>
       </dl>
-      {used_bytes === null || size_bytes === 0 ? null : <UsedBar name={name} usedBytes={used_bytes} sizeBytes={size_bytes} />}
-      {error === null || isLocked ? null : <p class="why">{error.detail} {advice[error.code]} <span class="quiet">({error.code})</span></p>}
+      {used_bytes === null || size_bytes === 0 ? null : <UsedBar name={visibleText(name)} usedBytes={used_bytes} sizeBytes={size_bytes} />}
+      {error === null || isLocked ? null : <p class="why">{visibleText(error.detail)} {advice[error.code]} <span class="quiet">({error.code})</span></p>}
       {isLocked ? <UnlockForm mountId={mountId} volume={name} onUnlocked={onUnlocked} /> : null}
       {readable ? null : <RawDownload mountId={mountId} name={name} path={path} />}
     </li>
@@ -59,7 +61,7 @@ function RawDownload({ mountId, name, path }: { mountId: string; name: string; p
   }
   return (
     <>
-      <p class="card-foot"><button type="button" aria-label={text.rawLabel(name)} onClick={() => void download()}>{text.raw}</button></p>
+      <p class="card-foot"><button type="button" aria-label={text.rawLabel(visibleText(name))} onClick={() => void download()}>{text.raw}</button></p>
       {failure.value === undefined ? null : <ErrorNote error={failure.value} />}
     </>
   );
