@@ -163,8 +163,7 @@ export function Browser({ disk, path, before, archiveName }: Props) {
         </div>
         {isDetailed.value ? (
           <section class="pane-details" aria-label={files.details} tabIndex={0}>
-            <Details disk={focused?.disk ?? disk} entry={focused?.entry} />
-            {focused !== undefined && isPreviewable(focused.entry) ? <button type="button" onClick={() => { preview.value = focused; }}>{files.preview}</button> : null}
+            <Details disk={focused?.disk ?? disk} entry={focused?.entry} onPreview={focused !== undefined && isPreviewable(focused.entry) ? () => { preview.value = focused; } : undefined} />
           </section>
         ) : null}
       </div>

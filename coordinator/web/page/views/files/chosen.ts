@@ -7,7 +7,7 @@ import { canSaveItself, startManaged } from "../../state/downloads.ts";
 import { files } from "../../text/files.ts";
 import { prepareArchives, type ArchiveFormat, type PreparedArchive } from "./archives.ts";
 import { downloadInFrame, postInFrame } from "./browser-download.ts";
-import { curlForLink, curlForSelection } from "./curl.ts";
+import { curlForFile, curlForSelection, curlForStream } from "./curl.ts";
 import type { DiskSession } from "./disk-session.ts";
 import { forgetNotice, tell, tellError } from "./notice.tsx";
 import { safeFileName, visibleText } from "./visible-name.ts";
@@ -68,7 +68,7 @@ export async function curlForChosen(chosen: readonly Chosen[], format: ArchiveFo
     const { disk, entry } = only;
     const isFolder = entry.type === "directory";
     const link = await disk.use((mountId): Promise<CreatedLink> => createLink(mountId, { operation: isFolder ? "archive" : "download", path: entry.path, ttl_s: curlLifeS, ...(isFolder ? { format } : {}) }));
-    return { text: isFolder ? curlForLink(link.url, `${entry.name}.${format}`).replace(" -C -", "") : curlForLink(link.url, entry.name), expiresAt: link.expires_at };
+    return { text: isFolder ? curlForStream(link.url, `${entry.name}.${format}`) : curlForFile(link.url, entry.name), expiresAt: link.expires_at };
   }
   return await curlForItems(chosen.map(toBasketItem), format, archiveName);
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { curlForLink, curlForSelection, shellQuote } from "./curl.ts";
+import { curlForFile, curlForSelection, curlForStream, shellQuote } from "./curl.ts";
 
 const words = ["plain", "with space", "quote'and\"double", "$(reboot)", "`reboot`", "back\\slash", "new\nline", "a;b|c&d>e", "-rf", "", "ünïcödé-🎉", "!history", "*", "~", "#x", "'"];
 
@@ -16,8 +16,12 @@ describe("a line for the shell", () => {
   });
 
   it("resumes a file under a harmless name", () => {
-    expect(run(curlForLink("http://h:1/v1/d?path=%2Fa&token=x.y", "it's\n$(x)"))).toEqual(["-fL", "-C", "-", "-o", "it's_$(x)", "http://h:1/v1/d?path=%2Fa&token=x.y"]);
-    expect(run(curlForLink("http://h/", "-rf"))[4]).toBe("./-rf");
+    expect(run(curlForFile("http://h:1/v1/d?path=%2Fa&token=x.y", "it's\n$(x)"))).toEqual(["-fL", "-C", "-", "-o", "it's_$(x)", "http://h:1/v1/d?path=%2Fa&token=x.y"]);
+    expect(run(curlForFile("http://h/", "-rf"))[4]).toBe("./-rf");
+  });
+
+  it("does not ask for the rest of what is made as it is sent", () => {
+    expect(run(curlForStream("http://h/", "etc.zip"))).toEqual(["-fL", "-o", "etc.zip", "http://h/"]);
   });
 
   it("posts a selection", () => {

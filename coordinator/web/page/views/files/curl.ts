@@ -9,8 +9,13 @@ export function shellQuote(word: string): string {
 }
 
 /** Fetches a file, and goes on where an earlier run of the same line was cut. */
-export function curlForLink(url: string, name: string): string {
+export function curlForFile(url: string, name: string): string {
   return `curl -fL -C - -o ${outputName(name)} ${shellQuote(url)}`;
+}
+
+/** Fetches what is made as it is sent: an archive, a listing. */
+export function curlForStream(url: string, name: string): string {
+  return `curl -fL -o ${outputName(name)} ${shellQuote(url)}`;
 }
 
 /** Posts a selection and keeps the archive that comes for it. */

@@ -7,7 +7,7 @@ import { ErrorNote } from "../../parts/error-note.tsx";
 import { formatTime } from "../../parts/format.ts";
 import { files } from "../../text/files.ts";
 import type { Chosen } from "./chosen.ts";
-import { curlForLink } from "./curl.ts";
+import { curlForFile, curlForStream } from "./curl.ts";
 import { LineToCopy } from "./curl-dialog.tsx";
 import { visibleText } from "./visible-name.ts";
 
@@ -60,7 +60,7 @@ export function LinkDialog({ chosen: { disk, entry }, onClose }: { chosen: Chose
       {link.value === undefined ? null : (
         <>
           <LineToCopy label={files.linkUrl} text={link.value.url} />
-          <LineToCopy label={files.linkCurl} text={curlForLink(link.value.url, nameFor(kind.value, entry.name))} />
+          <LineToCopy label={files.linkCurl} text={kind.value === "download" ? curlForFile(link.value.url, entry.name) : curlForStream(link.value.url, nameFor(kind.value, entry.name))} />
           <p class="quiet">{files.linkUntil(formatTime(link.value.expires_at))}</p>
         </>
       )}
@@ -73,7 +73,6 @@ function operationOf(kind: Kind): Pick<CreateLink, "operation" | "format"> {
   return format === undefined ? { operation } : { operation, format };
 }
 
-function nameFor(kind: Kind, name: string): string {
-  const [operation, format] = kind.split(" ");
-  return format === undefined ? (operation === "browse" ? `${name}.json` : name) : `${name}.${format}`;
+function nameFor(kind: Exclude<Kind, "download">, name: string): string {
+  return `${name}.${kind === "browse" ? "json" : kind.slice("archive ".length)}`;
 }

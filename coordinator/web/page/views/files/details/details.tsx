@@ -12,8 +12,16 @@ import { FileHash } from "./file-hash.tsx";
 /** Keys held down run past many entries: only the one that they stop at is asked for. */
 const restMs = 120;
 
-/** All that is known of one entry. @param disk where it is from: of this restore point, or the one before */
-export function Details({ disk, entry }: { disk: DiskSession; entry: Entry | undefined }) {
+interface Props {
+  /** Where the entry is from: of this restore point, or the one before. */
+  readonly disk: DiskSession;
+  readonly entry: Entry | undefined;
+  /** Undefined when there is nothing to be shown of its contents. */
+  readonly onPreview: (() => void) | undefined;
+}
+
+/** All that is known of one entry. */
+export function Details({ disk, entry, onPreview }: Props) {
   const path = entry?.path;
   const { state, reload } = useLoad(async (signal) => {
     if (path === undefined) return undefined;
@@ -26,7 +34,10 @@ export function Details({ disk, entry }: { disk: DiskSession; entry: Entry | und
   const info = loaded !== undefined && loaded.path === path ? loaded.info : undefined;
   return (
     <>
-      <h2><EntryName entry={entry} /></h2>
+      <div class="details-head">
+        <h2><EntryName entry={entry} /></h2>
+        {onPreview === undefined ? null : <button type="button" onClick={onPreview}>{files.preview}</button>}
+      </div>
       <Facts entry={entry} info={info} hash={entry.type === "file" && entry.error === undefined ? <FileHash key={`${disk.backupId}${path}`} disk={disk} path={entry.path} /> : null} />
       {info === undefined ? null : <ExtendedAttributes xattrs={info.xattrs} />}
       {/* What the listing says of it already needs no second telling. */}
