@@ -24,7 +24,7 @@ lvm vgcreate -q -s 64k wrap \${disk0}1
 make wrap one -l 3; make wrap two -l 2
 fill /dev/wrap/one one 1; fill /dev/wrap/two two 1
 place() { dd if=\${disk0}1 bs=8 skip=$(((4096 + $1) / 8)) count=1 2>/dev/null | hexdump -v -e '1/4 "%u "' | cut -d' ' -f1; }
-tags=""; n=0; while [ $n -lt 60 ]; do tags="$tags --addtag t$n$(random $n 1 | md5sum | cut -c1-32)$(random x$n 1 | md5sum | cut -c1-32)"; n=$((n+1)); done
+tags=""; n=0; while [ $n -lt 60 ]; do tags="$tags --addtag t$n$(echo $n | md5sum | cut -c1-32)$(echo x$n | md5sum | cut -c1-32)"; n=$((n+1)); done
 lvm vgchange -q $tags wrap
 n=0
 while offset=$(place 40); size=$(place 48); area=$(place 32); [ $((offset + size)) -le $area ]; do
@@ -43,9 +43,9 @@ random p3 1 | dd of=/dev/merge/waitssnap bs=4k seek=300 conv=notrunc 2>/dev/null
 hash merge-waits /dev/merge/waitssnap
 sleep 10000 < /dev/merge/waits &
 lvm lvconvert -q -y --merge merge/waitssnap
-make merge half -L 8M; fill /dev/merge/half q1 8
-lvm lvcreate -q -y -s -n halfsnap -L 9M -c 4k merge/half
-fill /dev/merge/half q2 8
+make merge half -L 5M; fill /dev/merge/half q1 5
+lvm lvcreate -q -y -s -n halfsnap -L 6M -c 4k merge/half
+fill /dev/merge/half q2 5
 random q3 1 | dd of=/dev/merge/halfsnap bs=4k seek=300 conv=notrunc 2>/dev/null
 hash merge-half /dev/merge/halfsnap
 echo 1 > /sys/module/dm_snapshot/parameters/snapshot_copy_throttle
@@ -64,7 +64,7 @@ lvm lvconvert -q -y --merge merge/thinsnap
 
 # pvmove half done, and mirrors with a log and without.
 lvm pvcreate -q \${disk0}3 \${disk1}3 \${disk2}3 \${disk3}3; group move \${disk0}3 \${disk1}3; group mirrors \${disk2}3 \${disk3}3
-make move moved -L 20M \${disk0}3; fill /dev/move/moved m1 20
+make move moved -L 10M \${disk0}3; fill /dev/move/moved m1 10
 echo 1 > /sys/module/dm_mirror/parameters/raid1_resync_throttle
 lvm pvmove -q -b -i 600 -n moved \${disk0}3 \${disk1}3 < /dev/null
 random m2 1 | dd of=/dev/move/moved bs=4k seek=1000 conv=notrunc 2>/dev/null
