@@ -48,8 +48,9 @@ export class Session {
 
   /** Opens the disk for this command, or finds it open. */
   async open({ backup, disk }: ResolvedDisk, waitS = 0): Promise<{ mount: Mount; browser: Browser }> {
-    const mount = await this.mounts.open(backup, disk, { waitS, onWait: () => note("All export slots are taken; waiting for one.") });
-    return { mount, browser: new Browser(this.coordinator, mount, this.signal) };
+    const open = async (): Promise<Mount> => await this.mounts.open(backup, disk, { waitS, onWait: () => note("All export slots are taken; waiting for one.") });
+    const mount = await open();
+    return { mount, browser: new Browser(this.coordinator, mount, open, this.signal) };
   }
 }
 
@@ -64,9 +65,16 @@ export async function withSession<T>(options: CommonOptions, signal: AbortSignal
   }
 }
 
+/** Shared by all who wait for stdout. */
+let drained: Promise<unknown> | undefined;
+
 /** To stdout, at the reader's pace. */
 export async function print(text: string | Uint8Array): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+  if (process.stdout.write(text)) return;
+  drained ??= once(process.stdout, "drain").finally(() => {
+    drained = undefined;
+  });
+  await drained;
 }
 
 /** One JSON document, readable; streams of them are a line each. */

@@ -8,17 +8,26 @@ const renewBeforeMs = 60_000;
 /** A busy agent may take a while for the first page of a huge folder. */
 const answerTimeoutMs = 120_000;
 
-/** Looks into one mount, by one browse link for all its folders. */
+/** Another command may end the mount that both use, over and over: but not for ever. */
+const maxReopenings = 5;
+
+/** Looks into one open disk, by one browse link for all its folders. When its mount is ended meanwhile it is opened again. */
 export class Browser {
-  readonly mount: Mount;
+  #mount: Mount;
+  readonly #reopen: () => Promise<Mount>;
   readonly #coordinator: Coordinator;
   readonly #signal: AbortSignal;
   #link: Promise<{ url: URL; renewAt: number }> | undefined;
 
-  constructor(coordinator: Coordinator, mount: Mount, signal: AbortSignal) {
+  constructor(coordinator: Coordinator, mount: Mount, reopen: () => Promise<Mount>, signal: AbortSignal) {
     this.#coordinator = coordinator;
-    this.mount = mount;
+    this.#mount = mount;
+    this.#reopen = reopen;
     this.#signal = signal;
+  }
+
+  get mount(): Mount {
+    return this.#mount;
   }
 
   /** One page. */
@@ -43,18 +52,30 @@ export class Browser {
 
   /** A signed address of the bytes of a file (or a volume, with raw). */
   async downloadUrl(path: string, raw: boolean): Promise<string> {
-    const { headers } = await this.#coordinator.call("GET", `/restore/${encodeURIComponent(this.mount.mount_id)}/download?path=${encodeURIComponent(path)}${raw ? "&raw=true" : ""}`);
-    return headers.get("location") ?? "";
+    return await this.#onMount(async () => {
+      const { headers } = await this.#coordinator.call("GET", `/restore/${encodeURIComponent(this.#mount.mount_id)}/download?path=${encodeURIComponent(path)}${raw ? "&raw=true" : ""}`);
+      return headers.get("location") ?? "";
+    });
   }
 
   async #ask(route: "files" | "file-info", path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
-    try {
-      return await this.#askOnce(route, path, query);
-    } catch (error) {
-      // The clocks may differ: the agent's decides.
-      if (!(error instanceof Failure) || error.code !== "link_expired") throw error;
-      this.#link = undefined;
-      return await this.#askOnce(route, path, query);
+    return await this.#onMount(async () => await this.#askOnce(route, path, query));
+  }
+
+  async #onMount<T>(work: () => Promise<T>): Promise<T> {
+    for (let reopened = 0; ; ) {
+      const { mount_id: used } = this.#mount;
+      const link = this.#link;
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof Failure) || reopened >= maxReopenings) throw error;
+        // The clocks may differ: the agent's decides whether a link has expired.
+        if (error.code !== "link_expired" && error.code !== "mount_not_found") throw error;
+        reopened += 1;
+        if (error.code === "mount_not_found" && this.#mount.mount_id === used) this.#mount = await this.#reopen();
+        if (this.#link === link) this.#link = undefined;
+      }
     }
   }
 
@@ -73,7 +94,7 @@ export class Browser {
   async #current(): Promise<{ url: URL; renewAt: number }> {
     const link = await this.#link?.catch(() => undefined);
     if (link !== undefined && Date.now() < link.renewAt) return link;
-    this.#link = this.#coordinator.link(this.mount.mount_id, { operation: "browse", path: "/", ttl_s: 3600 }).then(({ url, expires_at }) => ({
+    this.#link = this.#coordinator.link(this.#mount.mount_id, { operation: "browse", path: "/", ttl_s: 3600 }).then(({ url, expires_at }) => ({
       url: new URL(url),
       renewAt: Date.parse(expires_at) - renewBeforeMs,
     }));

@@ -1,4 +1,3 @@
-import { Browser } from "../api/browse.ts";
 import { newestFirst, completePoints, timeOf } from "../names/point.ts";
 import { escapeText } from "../names/escape.ts";
 import { formatRemote, parseRemote, type Remote, type RemoteContext } from "../names/remote.ts";
@@ -54,8 +53,7 @@ async function completePath(session: Session, remote: Remote, head: string, rest
   const firstSlash = rest.indexOf("/");
   const path = folder.slice(firstSlash) || "/";
   const resolved = await session.catalog.resolveDisk({ ...remote, disk: { index: remote.disk?.index ?? 0, path: slash === firstSlash ? "/" : path } });
-  const { mount } = await session.open(resolved);
-  const browser = new Browser(session.coordinator, mount, session.signal);
+  const { browser } = await session.open(resolved);
   const found: string[] = [];
   for await (const entry of browser.entries(resolved.path)) {
     const name = entry.path.slice(entry.path.lastIndexOf("/") + 1);

@@ -5,8 +5,8 @@ import { completeRemote } from "./candidates.ts";
 import { archiveFormats } from "../commands/get-archive.ts";
 import { shells } from "./scripts.ts";
 
-/** A person waits: no answer is better than a late one. */
-const withinMs = 2000;
+/** A person waits: no answer is better than a late one. Slow networks may want to wait longer. */
+const withinMs = Number(process.env["PLUCK_COMPLETE_MS"] ?? 2000);
 
 /** Commands whose arguments are remote names; the others take none that could be completed. */
 const remoteCommands: ReadonlySet<string> = new Set(["ls", "tree", "stat", "cat", "get", "mount", "umount", "unlock", "link"]);

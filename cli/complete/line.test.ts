@@ -16,7 +16,9 @@ describe("the line that bash gives", () => {
   it("gets candidates without what it keeps, quoted as it quotes", () => {
     const at = (line: string): ReturnType<typeof splitLine> => splitLine(line);
     expect(forBash("pgtest1:0/p2/etc/", at("pluck ls pgtest1:0/p2/e"))).toBe("0/p2/etc/");
-    expect(forBash("pgtest1@-1:", at("pluck ls pgtest1@"))).toBe("-1:");
+    expect(forBash("pgtest1@-1:", at("pluck ls pgtest1@"))).toBe("@-1:");
+    expect(forBash("pgtest1@2025-10-08:", at("pluck ls pgtest1@2025"))).toBe("@2025-10-08:");
+    expect(forBash("pgtest1@2025-10-08:0/", at("pluck ls pgtest1@2025-10-08:"))).toBe("0/");
     expect(forBash("vm:0/with space/$(x)&'", at("pluck ls vm:0/w"))).toBe("0/with\\ space/\\$\\(x\\)\\&\\'");
     expect(forBash("vm:0/with space/$", at('pluck ls "vm:0/w'))).toBe("vm:0/with space/\\$");
     expect(forBash("vm:0/it's", at("pluck ls 'vm:0/i"))).toBe("vm:0/it'\\''s");

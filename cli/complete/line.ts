@@ -53,7 +53,8 @@ const breaks = /[@><=;|&(:]/g;
  */
 export function forBash(candidate: string, { current, quote }: TypedLine): string {
   const kept = quote === "" ? [...current.matchAll(breaks)].at(-1) : undefined;
-  const prefixLength = kept === undefined ? 0 : kept.index + 1;
+  // Readline takes an "@" that ends a word for the beginning of the next.
+  const prefixLength = kept === undefined ? 0 : kept[0] === "@" ? kept.index : kept.index + 1;
   const rest = candidate.slice(prefixLength);
   if (quote === "'") return rest.replaceAll("'", `'\\''`);
   if (quote === '"') return rest.replace(/["\\$`]/g, "\\$&");

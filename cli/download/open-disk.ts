@@ -30,7 +30,7 @@ export class OpenDisk {
   }
 
   get mount(): Mount {
-    return this.#current.mount;
+    return this.#current.browser.mount;
   }
 
   async info(path: string, query: Readonly<Record<string, string>> = {}): Promise<FileInfo & { sha256?: string }> {
@@ -84,7 +84,7 @@ export class OpenDisk {
   }
 
   async end(): Promise<void> {
-    await this.#session.mounts.end(this.#current.mount);
+    await this.#session.mounts.end(this.mount);
   }
 
   async #retrying<T>(work: (browser: Browser) => Promise<T>): Promise<T> {

@@ -45,6 +45,7 @@ export async function startProxy(agentPort: () => number): Promise<Proxy> {
       });
     }
     client.pipe(agent);
+    client.on("drain", () => agent.resume());
     agent.on("data", (chunk: Buffer) => {
       if (held !== undefined) {
         // Taken all the same: so the end of the agent's side is noticed.
@@ -76,9 +77,7 @@ export async function startProxy(agentPort: () => number): Promise<Proxy> {
     });
     const forward = (chunk: Buffer): void => {
       sentBytes += chunk.length;
-      if (client.write(chunk)) return;
-      agent.pause();
-      client.once("drain", () => agent.resume());
+      if (!client.write(chunk)) agent.pause();
     };
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
