@@ -6,11 +6,16 @@ const exposed = "Content-Disposition, Content-Length, Content-Range, Accept-Rang
 const allowedRequestHeaders = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since";
 const preflightLifeS = 600;
 
-/** The origins whose pages may read an answer: those of the mount that the path names; of a selection, whose mounts only its body names, those of all mounts. */
+/**
+ * The origins whose pages may read an answer: that of the mount which the path names; of a selection,
+ * whose mounts only its body names, those of all mounts. That a mount has ended may be read by the page
+ * that the last one was opened for.
+ */
 export function allowedOrigins(context: Context<AgentEnv>, { mounts }: Pick<AgentServices, "mounts">): string[] {
   const named = /^\/v1\/mounts\/([^/]+)\//.exec(context.req.path)?.[1];
-  const asked = named !== undefined ? [mounts.get(named)] : context.req.path === selectionPath ? mounts.list() : [];
-  return [...new Set(asked.flatMap((mount) => mount?.webOrigin ?? []))];
+  const asked = named !== undefined ? [mounts.get(named)] : context.req.path === selectionPath ? [...mounts.list(), undefined] : [];
+  const origins = asked.map((mount) => (mount === undefined ? mounts.lastWebOrigin : mount.webOrigin));
+  return [...new Set(origins.filter((origin) => origin !== null))];
 }
 
 /** Lets pages of these origins read the answer, and no others. */

@@ -35,6 +35,8 @@ export interface OpenMount {
 export interface OpenMounts {
   /** Slots in all. */
   readonly slots: number;
+  /** The origin that the last mount was opened for: its page may also read that a mount has ended. */
+  readonly lastWebOrigin: string | null;
   /**
    * Opens a disk under `mountId`; when it is open (or being opened) under that id with the same path, answers with that.
    * A known id with another path ends the old one first. New keys or origin replace the old.

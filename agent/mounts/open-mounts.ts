@@ -48,6 +48,7 @@ class Mounts implements OpenMounts {
    */
   readonly #changed = new Map<string, PluckError>();
   readonly #listeners: ((mountId: string, error: Error) => void)[] = [];
+  #lastWebOrigin: string | null = null;
   #closed = false;
 
   constructor(options: OpenMountsOptions) {
@@ -61,7 +62,12 @@ class Mounts implements OpenMounts {
     });
   }
 
+  get lastWebOrigin(): string | null {
+    return this.#lastWebOrigin;
+  }
+
   async open(request: OpenRequest): Promise<OpenMount> {
+    this.#lastWebOrigin = request.webOrigin;
     for (;;) {
       if (this.#closed) throw new PluckError("internal", "The agent is stopping.");
       const known = this.#leases.get(request.mountId);

@@ -61,6 +61,7 @@ export async function createFakeAgent(volumes: readonly FakeNode[]): Promise<Fak
   };
   const mounts: OpenMounts = {
     slots: 16,
+    lastWebOrigin: fakeOrigin,
     open: () => Promise.reject(new Error("not here")),
     end: () => Promise.resolve(false),
     get: (id) => (id === "m1" ? mount : undefined),

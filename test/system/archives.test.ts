@@ -271,6 +271,11 @@ describe("a page of the coordinator's origin", () => {
     // A refusal may be read by the page as well.
     const refused = await fetch(browse.replace(/token=.*/, "token=x"), { headers: { origin: system.url } });
     expect([refused.status, refused.headers.get("access-control-allow-origin")]).toEqual([403, system.url]);
+    // That a mount has ended too, by the page of this coordinator alone.
+    for (const [origin, allowed] of [[system.url, system.url], ["https://evil.example", null]] as const) {
+      const gone = await fetch(browse.replace(disk0.mount_id, "mnt-ended"), { headers: { origin } });
+      expect([gone.status, gone.headers.get("access-control-allow-origin")]).toEqual([404, allowed]);
+    }
   });
 });
 
