@@ -5,7 +5,7 @@ import { execa } from "execa";
 import mysql from "mysql2/promise";
 import { makeRepository } from "../system/repository.ts";
 import { eventually, type System } from "../system/system.ts";
-import { startSystemWithPage } from "./browser.ts";
+import { buildPage, startSystemWithPage } from "./browser.ts";
 
 // A system with what the page has to show: two sites, one of which can be killed; full, incremental,
 // incomplete and failed restore points; a volume that is locked.
@@ -37,11 +37,8 @@ export async function startCatalogSite(folder: string): Promise<CatalogSite> {
   const remote = join(folder, "remote");
   await mkdir(local);
   const brokerPort = await freePort();
-  const [repository, system] = await Promise.all([
-    makeRepository(folder),
-    startSystemWithPage(home, { PLUCK_REPOSITORY: local, PLUCK_NBD_SLOTS: String(slots), PLUCK_BROKER_PORT: String(brokerPort) }),
-    makeVault(folder),
-  ]);
+  const [repository] = await Promise.all([makeRepository(folder), makeVault(folder), buildPage()]);
+  const system = await startSystemWithPage(home, { PLUCK_REPOSITORY: local, PLUCK_NBD_SLOTS: String(slots), PLUCK_BROKER_PORT: String(brokerPort) });
   const agents: { kill(signal: NodeJS.Signals): boolean; ended: Promise<unknown> }[] = [];
   const place = async (from: string, root: string, path: string): Promise<void> => {
     await mkdir(dirname(join(root, path)), { recursive: true });
@@ -70,7 +67,7 @@ export async function startCatalogSite(folder: string): Promise<CatalogSite> {
       await rm(join(local, "pgtest1/disk-0/backup-pgtest1-disk0-20251010-192431.qcow2"));
     },
     async startSecondSite() {
-      await place(join(repository.path, repository.disks.full1), remote, "fileserver/disk-0/fileserver-disk0-20251008-192431.qcow2");
+      for (const name of ["fileserver", "mailserver"]) await place(join(repository.path, repository.disks.full1), remote, `${name}/disk-0/${name}-disk0-20251008-192431.qcow2`);
       await system.api("POST", "/repositories", { id: "porto", name: "Porto" });
       const password = String((await system.api("POST", "/agents", { id: "porto-1", repository_id: "porto" })).body.broker_password);
       const child = execa(process.execPath, ["agent/main.ts"], {
@@ -106,9 +103,7 @@ async function makeVault(folder: string): Promise<void> {
   const plain = join(folder, "vault-plain");
   await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, "-L", hostileLabel, plain, "4M"]);
   const locked = join(folder, "vault-luks");
-  const key = join(folder, "vault-key");
-  await writeFile(key, vaultPassphrase);
-  await execa("qemu-img", ["convert", "-f", "raw", "-O", "luks", "--object", `secret,id=key,file=${key}`, "-o", "key-secret=key,iter-time=10", plain, locked]);
+  await encrypt(plain, locked, join(folder, "vault-key"));
   const disk = join(folder, "vault-disk");
   const parts = [plain, locked];
   const sizes = await Promise.all(parts.map(async (part) => Math.ceil((await stat(part)).size / mebibyte)));
@@ -122,6 +117,20 @@ async function makeVault(folder: string): Promise<void> {
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", disk, join(folder, "vault.qcow2")]);
   for (const file of [plain, locked, disk]) await rm(file);
   await rm(tree, { recursive: true });
+}
+
+/**
+ * QEMU measures how many rounds of key derivation this processor does; where CPU time is counted in
+ * ticks, it may have used none, and gives up. Then once more.
+ */
+async function encrypt(plain: string, locked: string, key: string): Promise<void> {
+  const maxAttempts = 100;
+  await writeFile(key, vaultPassphrase);
+  for (let attempt = 1; ; attempt += 1) {
+    const { failed, stderr } = await execa("qemu-img", ["convert", "-f", "raw", "-O", "luks", "--object", `secret,id=key,file=${key}`, "-o", "key-secret=key,iter-time=10", plain, locked], { reject: false });
+    if (!failed) return;
+    if (attempt === maxAttempts || !stderr.includes("accurate CPU usage")) throw new Error(`qemu-img: ${stderr}`);
+  }
 }
 
 /** For comparison with what the page downloads raw. */

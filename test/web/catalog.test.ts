@@ -310,7 +310,7 @@ describe("sites", () => {
     const porto = tab.page.locator(".site").filter({ hasText: "Porto" });
     await porto.getByText("porto-1", { exact: true }).waitFor();
     await button("Scan repository Porto").click();
-    await porto.getByText("1 new restore point, 0 already known.").waitFor();
+    await porto.getByText("2 new restore points, 0 already known.").waitFor();
     const local = tab.page.locator(".site").filter({ hasText: "Repository on this machine" });
     await button("Scan repository Repository on this machine").click();
     await local.getByText("1 file can't be used:").waitFor();
@@ -320,16 +320,19 @@ describe("sites", () => {
 
   it("that drop away are shown as that, with all that is known of them", async () => {
     await goTo(tab, "/");
-    await shows(rows(), ["fileserver", "pgtest1", "vault"]);
+    await shows(rows(), ["fileserver", "mailserver", "pgtest1", "vault"]);
+    await system.mount((await backupsOf("mailserver"))[0]?.backup_id ?? "");
     await site.killSecondSite();
     await tab.page.getByText(/Site Porto is offline \(last seen 20\d\d-/).waitFor();
-    await tab.page.getByText("Porto: offline").waitFor();
-    await shows(rows(), ["fileserver", "pgtest1", "vault"]);
+    await shows(tab.page.locator(".row .tag-bad"), ["Porto: offline", "Porto: offline"]);
+    await shows(rows(), ["fileserver", "mailserver", "pgtest1", "vault"]);
     await link(/^fileserver/).click();
     await tab.page.getByText("Site Porto is offline").waitFor();
     await link(/^Open disk 0/).click();
     await tab.page.getByRole("alert").getByText("agent_offline").waitFor();
     await tab.page.getByText("The site can't be reached.").waitFor();
+    await goTo(tab, "/mounts");
+    await tab.page.locator(".mount").filter({ hasText: "mailserver" }).getByText("Agent porto-1 is offline").waitFor();
   });
 });
 
@@ -360,6 +363,9 @@ describe("every view", () => {
   it.each([["light", 1200], ["dark", 380]] as const)("is accessible in the %s scheme, and %s pixels are enough", async (scheme, width) => {
     await system.mount((await backupsOf("vault"))[0]?.backup_id ?? "");
     const other = await openTab(browser, { scheme, width });
+    await other.page.goto(system.url);
+    await other.page.getByLabel("API token").waitFor();
+    expect([await findAccessibilityFaults(other), await sidewaysOverflow(other)]).toEqual([[], 0]);
     await signIn(other, system);
     for (const view of views) {
       await goTo(other, view);

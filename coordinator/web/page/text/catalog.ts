@@ -50,7 +50,6 @@ export const catalog = {
     sameAsFull: "as large as the full one before",
     sizeUnknown: "size unknown",
     olderPoints: "Older restore points",
-    loadedAll: "These are all.",
     unknownTime: "time unknown",
     unknownDay: "Day unknown",
     state: { failed: "failed", running: "running", partial: "incomplete" },

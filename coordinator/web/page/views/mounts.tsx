@@ -39,7 +39,7 @@ export function MountsView() {
       ) : (
         <ul class="mounts">
           {mounts.map((mount) => (
-            <MountItem key={mount.mount_id} mount={mount} backup={backups.get(mount.backup_id) ?? undefined} nowMs={now.value} onChanged={reload} onEnded={() => {
+            <MountItem key={mount.mount_id} mount={mount} isAgentOnline={value?.resources.agents.find(({ agent_id }) => agent_id === mount.agent_id)?.online ?? true} backup={backups.get(mount.backup_id) ?? undefined} nowMs={now.value} onChanged={reload} onEnded={() => {
               ended.value = new Set(ended.peek()).add(mount.mount_id);
               reload();
             }} />

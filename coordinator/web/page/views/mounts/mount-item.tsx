@@ -15,7 +15,7 @@ const text = catalog.mounts;
 const soonMs = 5 * 60_000;
 
 /** One open disk. @param backup undefined until it is known, or when it is not to be had */
-export function MountItem({ mount, backup, nowMs, onChanged, onEnded }: { mount: Mount; backup: Backup | undefined; nowMs: number; onChanged: () => void; onEnded: () => void }) {
+export function MountItem({ mount, backup, isAgentOnline, nowMs, onChanged, onEnded }: { mount: Mount; backup: Backup | undefined; isAgentOnline: boolean; nowMs: number; onChanged: () => void; onEnded: () => void }) {
   const busy = useSignal(false);
   const error = useSignal<ApiError | undefined>(undefined);
   const { mount_id: mountId, backup_id: backupId, disk_index: diskIndex, status, agent_id } = mount;
@@ -46,6 +46,7 @@ export function MountItem({ mount, backup, nowMs, onChanged, onEnded }: { mount:
         {status === "mounted" || status === "mounting" ? <span class={leftMs < soonMs ? "countdown soon" : "countdown quiet"}>{leftMs > 0 ? text.endsIn(formatCountdown(leftMs)) : text.endsNow}</span> : null}
       </div>
       <p class="quiet">{backup === undefined ? <span class="mono">{backupId}</span> : text.taken(backup.backup_type, formatTime(backup.completed_at))} {text.agent(agent_id)}</p>
+      {isAgentOnline || status === "failed" ? null : <p class="note note-warn">{text.agentOffline(agent_id)}</p>}
       {mount.error === undefined ? null : <ErrorNote error={{ code: mount.error.code, message: mount.error.detail }} />}
       <p class="card-foot">
         {status === "mounted" ? <a class="button primary" href={hrefOf({ view: "files", backupId, diskIndex, path: "/" })} aria-label={text.label(text.browse, label)}>{text.browse}</a> : null}
