@@ -11,7 +11,7 @@ function dispatcher(end: OpenMounts["end"] = () => Promise.resolve(true)) {
   const replies: { topic: string; reply: Reply }[] = [];
   let changes = 0;
   const mounts: OpenMounts = {
-    slots: 1, open: () => Promise.reject(new Error("SECRET inside")), end, get: () => undefined, list: () => [], opening: () => [],
+    lastWebOrigin: null, slots: 1, open: () => Promise.reject(new Error("SECRET inside")), end, get: () => undefined, list: () => [], opening: () => [],
     onLost: () => undefined, close: () => Promise.resolve(),
   };
   const made = new Dispatcher({

@@ -7,7 +7,7 @@ const ago = (seconds: number): Date => new Date(now.getTime() - seconds * 1000);
 
 function mounts(...open: { id: string; accessed: Date; transfers: number }[]): OpenMounts {
   return {
-    slots: 4, open: () => Promise.reject(new Error("not here")), end: () => Promise.resolve(true), get: () => undefined,
+    lastWebOrigin: null, slots: 4, open: () => Promise.reject(new Error("not here")), end: () => Promise.resolve(true), get: () => undefined,
     list: () => open.map(({ id, accessed, transfers }) => ({ mountId: id, lastAccessedAt: accessed, transfers }) as OpenMount),
     opening: () => [], onLost: () => undefined, close: () => Promise.resolve(),
   };
