@@ -49,7 +49,7 @@ fill /dev/merge/half q2 5
 random q3 1 | dd of=/dev/merge/halfsnap bs=4k seek=300 conv=notrunc 2>/dev/null
 hash merge-half /dev/merge/halfsnap
 echo 1 > /sys/module/dm_snapshot/parameters/snapshot_copy_throttle
-lvm lvconvert -q -y --merge -b -i 600 merge/halfsnap < /dev/null
+lvm lvconvert -q -y --merge -b -i +600 merge/halfsnap < /dev/null
 dmsetup suspend merge-half
 say half $(dmsetup status merge-half)
 lvm lvcreate -q -y --type thin-pool -Zy -L 6M --poolmetadatasize 2M -c 64k -n pool merge
@@ -66,7 +66,7 @@ lvm lvconvert -q -y --merge merge/thinsnap
 lvm pvcreate -q \${disk0}3 \${disk1}3 \${disk2}3 \${disk3}3; group move \${disk0}3 \${disk1}3; group mirrors \${disk2}3 \${disk3}3
 make move moved -L 10M \${disk0}3; fill /dev/move/moved m1 10
 echo 1 > /sys/module/dm_mirror/parameters/raid1_resync_throttle
-lvm pvmove -q -b -i 600 -n moved \${disk0}3 \${disk1}3 < /dev/null
+lvm pvmove -q -b -i +600 -n moved \${disk0}3 \${disk1}3 < /dev/null
 random m2 1 | dd of=/dev/move/moved bs=4k seek=1000 conv=notrunc 2>/dev/null
 say moving $(dmsetup status move-pvmove0)
 hash move-moved /dev/move/moved

@@ -77,6 +77,9 @@ random later 1 | dd of=/dev/md21 bs=4k seek=700 count=64 conv=notrunc,fsync 2>/d
 hash journal-late /dev/md21
 sync
 say finished 0
+sleep 1
+# The same once more, so that the journal holds it at the very end.
+random later 1 | dd of=/dev/md21 bs=4k seek=700 count=64 conv=notrunc,fsync 2>/dev/null
 echo b > /proc/sysrq-trigger
 sleep 100
 `);
