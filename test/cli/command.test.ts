@@ -109,7 +109,6 @@ describe("starting", () => {
     const help = await ok("help");
     const commands = [...help.matchAll(/^ {2}([a-z]+)[ |]/gm)].map(([, name]) => name ?? "").filter((name) => name !== "pgtest1");
     expect(commands).toEqual(expect.arrayContaining(["login", "logout", "vms", "backups", "ls", "tree", "stat", "cat", "get", "mounts", "umount", "unlock", "link", "agents", "events", "register", "scan", "completion"]));
-    expect(await ok("help", "get")).toContain("--verify");
     expect((await pluck([])).code).toBe(2);
   });
 });
@@ -236,10 +235,15 @@ describe("exit codes", () => {
     [4, "unauthenticated", ["vms", "--url", "http://127.0.0.1:1"]],
   ])("%d %s: %j", async (exitCode, code, args) => {
     const env: Record<string, string> = code === "unauthenticated" ? { PLUCK_TOKEN: "" } : {};
-    const [ran, asJson] = await Promise.all([pluck(args, { env }), pluck([...args, "--json"], { env })]);
-    expect([ran.code, ran.stdout, asJson.code]).toEqual([exitCode, "", exitCode]);
+    const ran = await pluck(args, { env });
+    expect([ran.code, ran.stdout]).toEqual([exitCode, ""]);
     expect(ran.stderr).toMatch(new RegExp(`^pluck: ${code}: [^\n]+\n$`));
-    expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { code, detail: expect.any(String), do: expect.any(String) } });
+  });
+
+  it("and the error as JSON, on stderr, where that is asked for", async () => {
+    const ran = await pluck(["cat", "pgtest1:0/p2/nope", "--json"]);
+    expect([ran.code, ran.stdout]).toEqual([3, ""]);
+    expect(JSON.parse(ran.stderr)).toEqual({ error: { code: "path_not_found", detail: "/p2/nope does not exist.", do: expect.stringContaining("pluck ls") } });
   });
 
   it("5 where nobody answers, or somebody else", async () => {
@@ -248,12 +252,6 @@ describe("exit codes", () => {
     expect([ran.code, ran.stderr]).toEqual([5, expect.stringMatching(/^pluck: unreachable: .*nothing listens there/)]);
     const other = await pluck(["vms", "--url", `${system.url}/elsewhere`]);
     expect([other.code, other.stderr]).toEqual([3, expect.stringMatching(/^pluck: not_found: /)]);
-    const nbd = await pluck(["vms", "--url", `http://127.0.0.1:${proxy.port}`]);
-    expect(nbd.code).not.toBe(0);
-  });
-
-  it("4 with a token that is not valid", async () => {
-    expect((await pluck(["vms"], { env: { PLUCK_TOKEN: "wrong" } })).code).toBe(4);
   });
 });
 
@@ -394,6 +392,8 @@ describe("get", () => {
   });
 
   it("waits for an export slot, and names the code when there is none", async () => {
+    await endMounts();
+    await eventually("all slots are free", async () => (await system.api("GET", "/restore/resources")).body.agents[0].slots_used === 0);
     await ok("mount", "pgtest1:0", "pgtest1:1", "pgtest1@-1:0");
     const refused = await pluck(["get", "pgtest1@-1:1/disk/PG_VERSION", "-o", out, "--wait", "0"]);
     expect([refused.code, refused.stderr]).toEqual([5, expect.stringContaining("nbd_devices_exhausted")]);
