@@ -23,6 +23,19 @@ describe("attributes", () => {
     expect(modeOf({ mode: null }, { owner: false })).toBeUndefined();
   });
 
+  it.runIf(process.getuid?.() === 0)("as root sets the owner, and the bits that go with it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "pluck-owner-"));
+    const entry = { mode: "4751", uid: 1234, gid: 2345, size: 0, modified_at: null };
+    for (const [owner, uid, mode] of [[true, 1234, 0o4751], [false, 0, 0o751]] as const) {
+      const handle = await open(join(folder, String(owner)), "w");
+      await setAttributes(handle, entry, { owner }, 0o666);
+      await handle.close();
+      const found = await stat(join(folder, String(owner)));
+      expect([found.uid, found.mode & 0o7777]).toEqual([uid, mode]);
+    }
+    await rm(folder, { recursive: true });
+  });
+
   it("sets times to the microsecond, and knows the file by them again", async () => {
     const folder = await mkdtemp(join(tmpdir(), "pluck-attributes-"));
     const entry = { mode: "0640", uid: 0, gid: 0, size: 0, modified_at: "2025-10-06T18:57:30.481475012Z" };
