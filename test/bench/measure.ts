@@ -42,7 +42,7 @@ export interface Bar {
 export function toTable(bars: readonly Bar[]): string {
   const rows = [
     ["what", "Pluck", "peer", "ratio", "aim", "stands"],
-    ...bars.map((bar) => [bar.what, bar.pluck, bar.peer, bar.ratio ?? "", bar.aim, bar.isMet === undefined ? "not measured" : bar.isMet ? "met" : "missed"]),
+    ...bars.map((bar) => [bar.what, bar.pluck, bar.peer, bar.ratio ?? "", bar.aim, bar.isMet === undefined ? "not measured" : bar.aim === "" ? "" : bar.isMet ? "met" : "missed"]),
   ];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
