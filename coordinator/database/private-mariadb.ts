@@ -98,7 +98,8 @@ async function install(paths: Paths): Promise<void> {
       "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
       `--datadir=${fromInside}`, `--user=${userInfo().username}`,
     ],
-    { reject: false, all: true, cwd: paths.folder },
+    // A temporary folder of its own: see serverArguments. As a variable, not as an option, for its quotes.
+    { reject: false, all: true, cwd: paths.folder, env: { TMPDIR: paths.temporary } },
   );
   if (result.exitCode !== 0) throw new Error(`mariadb-install-db failed: ${result.all.slice(-2000)}`);
   await rename(unfinished, paths.data);
