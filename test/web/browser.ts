@@ -12,6 +12,8 @@ const executablePath = "/usr/bin/chromium";
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 /** A loaded machine is given time: what a test waits for is a state. */
 const patienceMs = 45_000;
+/** For expect.poll: what a page shows comes about a moment after what brought it about. */
+export const patient = { timeout: 30_000, interval: 25 };
 
 export async function launchBrowser(): Promise<Browser> {
   return await chromium.launch({ executablePath, args: flags, timeout: 90_000 });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { formatSize } from "../../coordinator/web/page/parts/format.ts";
 import type { Backup, Mount } from "../../coordinator/web/page/api/types.ts";
 import type { System } from "../system/system.ts";
-import { findAccessibilityFaults, goTo, launchBrowser, openTab, sidewaysOverflow, signIn, type Tab } from "./browser.ts";
+import { findAccessibilityFaults, goTo, launchBrowser, openTab, patient, sidewaysOverflow, signIn, type Tab } from "./browser.ts";
 import { readVaultImage, slots, startCatalogSite, vaultPassphrase, type CatalogSite } from "./catalog-site.ts";
 
 // Property: in a real browser, over the real system, people find their way from a token to an open disk,
@@ -73,7 +73,7 @@ describe("signing in", () => {
     await signIn(tab, system);
     await tab.page.reload();
     await heading("Machines").waitFor();
-    expect(await tab.page.title()).toBe("Machines · Pluck");
+    await expect.poll(() => tab.page.title(), patient).toBe("Machines · Pluck");
     expect(await tab.context.cookies()).toEqual([]);
   });
 });
@@ -157,14 +157,14 @@ describe("restore points", () => {
   });
 
   it("open on the newest of which every disk opens", async () => {
-    expect(await heads().evaluateAll((all) => all.map((head) => head.getAttribute("aria-expanded")))).toEqual(["false", "false", "true", "false"]);
+    await expect.poll(() => heads().evaluateAll((all) => all.map((head) => head.getAttribute("aria-expanded"))), patient).toEqual(["false", "false", "true", "false"]);
     await shows(tab.page.locator(".disk h3"), ["Disk 0", "Disk 1"]);
   });
 
   it("say why they can't be opened", async () => {
     await heads().nth(0).click();
     await tab.page.getByText("This backup failed: nothing of it can be opened.").waitFor();
-    expect(await link(/^Open disk \d/).count()).toBe(0);
+    await expect.poll(() => link(/^Open disk \d/).count(), patient).toBe(0);
     await heads().nth(1).click();
     await tab.page.getByText("Not every disk was backed up.").waitFor();
     await tab.page.getByText("The backup of this disk failed.").waitFor();
@@ -178,7 +178,7 @@ describe("restore points", () => {
     expect(address()).toBe(`#/vm/pgtest1/${full?.backup_id}`);
     await tab.page.reload();
     await heads().nth(3).waitFor();
-    expect(await heads().nth(3).getAttribute("aria-expanded")).toBe("true");
+    await expect.poll(() => heads().nth(3).getAttribute("aria-expanded"), patient).toBe("true");
   });
 
   it("of a machine that there is not are not an empty list", async () => {
@@ -196,10 +196,10 @@ describe("a disk", () => {
     await volume("p2").getByText("testfs").waitFor();
     const [, , incremental] = await backupsOf("pgtest1");
     expect(address().replace(/\/$/, "")).toBe(`#/files/${incremental?.backup_id}/0`);
-    expect(await volume("p1").locator("dd").allTextContents()).toEqual(["vfat", "EFI", "48.0 MiB"]);
-    expect(await volume("p2").locator("dd").allTextContents()).toEqual(["ext4", "testfs", "96.0 MiB"]);
+    await expect.poll(() => volume("p1").locator("dd").allTextContents(), patient).toEqual(["vfat", "EFI", "48.0 MiB"]);
+    await expect.poll(() => volume("p2").locator("dd").allTextContents(), patient).toEqual(["ext4", "testfs", "96.0 MiB"]);
     await volume("p2").getByText("clean").waitFor();
-    expect(await volume("p2").getByRole("meter").getAttribute("value")).toMatch(/^\d+$/);
+    await expect.poll(() => volume("p2").getByRole("meter").getAttribute("value"), patient).toMatch(/^\d+$/);
     expect(await findAccessibilityFaults(tab)).toEqual([]);
   });
 
@@ -208,7 +208,7 @@ describe("a disk", () => {
     await link(/^Open disk 0/).click();
     await volume("p2").getByText("locked").waitFor();
     // A label is the guest's, and may be hostile.
-    expect(await volume("p1").locator("dd").allTextContents()).toEqual(["ext4", "<i>in\\u{202e}", "4.0 MiB"]);
+    await expect.poll(() => volume("p1").locator("dd").allTextContents(), patient).toEqual(["ext4", "<i>in\\u{202e}", "4.0 MiB"]);
     expect(await findAccessibilityFaults(tab)).toEqual([]);
     await volume("p2").getByLabel("Passphrase").fill("wrong horse");
     await tab.page.keyboard.press("Enter");
@@ -351,7 +351,7 @@ describe("the audit trail", () => {
     const operator = await openTab(browser);
     await signIn(operator, { url: system.url, token });
     await operator.page.getByRole("link", { name: "Sites" }).waitFor();
-    expect(await operator.page.getByRole("link", { name: "Audit trail" }).count()).toBe(0);
+    await expect.poll(() => operator.page.getByRole("link", { name: "Audit trail" }).count(), patient).toBe(0);
     operator.assertNoProblems();
     await operator.close();
   });
@@ -371,7 +371,7 @@ describe("every view", () => {
       await goTo(other, view);
       await other.page.locator(".row, .point-body, .mount, .site, .events").first().waitFor();
       expect([view, await findAccessibilityFaults(other), await sidewaysOverflow(other)]).toEqual([view, [], 0]);
-      expect(await other.page.title(), view).toMatch(/^.+ · Pluck$/);
+      await expect.poll(() => other.page.title(), { ...patient, message: view }).toMatch(/^.+ · Pluck$/);
     }
     other.assertNoProblems();
     await other.close();
@@ -388,7 +388,7 @@ describe("every view", () => {
   it("is left by signing out", async () => {
     await button("Sign out").click();
     await tab.page.getByLabel("API token").waitFor();
-    expect(await tab.page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]))).not.toContain(system.token);
+    await expect.poll(() => tab.page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }])), patient).not.toContain(system.token);
   });
 
   it("is left when the token is taken away, and says so", async () => {
@@ -398,6 +398,6 @@ describe("every view", () => {
     expect((await system.api("DELETE", `/tokens/${id}`)).status).toBe(204);
     await tab.page.getByRole("alert").getByText("Your token is no longer accepted").waitFor();
     await expect.poll(async () => await tab.page.evaluate(() => document.activeElement?.id)).toBe("token");
-    expect(await tab.page.title()).toBe("Sign in · Pluck");
+    await expect.poll(() => tab.page.title(), patient).toBe("Sign in · Pluck");
   });
 });

@@ -6,7 +6,7 @@ import type { Browser, Download, Locator } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { descendantsWith, eventually, type System } from "../system/system.ts";
 import { requireTools } from "../tools/environment.ts";
-import { findAccessibilityFaults, goTo, launchBrowser, openTab, sidewaysOverflow, signIn, startSystemWithPage, type Tab } from "./browser.ts";
+import { findAccessibilityFaults, goTo, launchBrowser, openTab, patient, sidewaysOverflow, signIn, startSystemWithPage, type Tab } from "./browser.ts";
 import { bigBytes, hostileNames, latin1Text, makeFilesRepository, manyEntries, nameOfMany, type FilesRepository, utf16Text } from "./files-repository.ts";
 
 // Property: in a real browser, over the real system, a disk is looked through, and what is taken out of
@@ -38,7 +38,7 @@ beforeAll(async () => {
 afterEach(async () => {
   tab.assertNoProblems();
   // Nothing that a guest holds ever ran.
-  expect(await tab.page.evaluate(() => "harmed" in window)).toBe(false);
+  await expect.poll(() => tab.page.evaluate(() => "harmed" in window), patient).toBe(false);
 });
 
 afterAll(async () => {
@@ -74,7 +74,7 @@ async function shownNames(): Promise<string[]> {
 }
 
 async function firstNames(...names: string[]): Promise<void> {
-  await expect.poll(async () => (await shownNames()).slice(0, names.length), { timeout: 30_000 }).toEqual(names);
+  await expect.poll(async () => (await shownNames()).slice(0, names.length), patient).toEqual(names);
 }
 
 /** What a button's click makes the browser save. */
@@ -111,7 +111,7 @@ describe("opening a disk", () => {
   it("takes an address that somebody pasted, and gives its folder", async () => {
     await signIn(tab, system, at(full, 0, "/p2/etc"));
     await row("hosts").waitFor();
-    expect(await tab.page.getByRole("heading", { level: 1 }).textContent()).toBe("pgtest1");
+    await expect.poll(() => tab.page.getByRole("heading", { level: 1 }).textContent(), patient).toBe("pgtest1");
     await tab.page.getByText("6 entries", { exact: true }).waitFor();
   });
 
@@ -241,8 +241,8 @@ describe("the keyboard", () => {
     await tab.page.getByRole("option", { name: "/p2/home/anna/", selected: true }).waitFor();
     await press("Enter");
     await row("documents").waitFor();
-    expect(await tab.page.getByRole("navigation", { name: "Path" }).getByRole("link").allTextContents()).toEqual(["Disk 0", "p2", "home", "anna"]);
-    expect(await list().evaluate((element) => document.activeElement === element)).toBe(true);
+    await expect.poll(() => tab.page.getByRole("navigation", { name: "Path" }).getByRole("link").allTextContents(), patient).toEqual(["Disk 0", "p2", "home", "anna"]);
+    await expect.poll(() => list().evaluate((element) => document.activeElement === element), patient).toBe(true);
   });
 
   it("shows a file that was typed in its folder", async () => {
@@ -266,7 +266,7 @@ describe("the list", () => {
     await firstNames("empty", "bytes.bin");
     await size("Name").click();
     await firstNames("bytes.bin", "drawing.svg");
-    expect(await list().getByRole("columnheader").first().getAttribute("aria-sort")).toBe("ascending");
+    await expect.poll(() => list().getByRole("columnheader").first().getAttribute("aria-sort"), patient).toBe("ascending");
   });
 
   it("shows hostile names whole, visibly, and as nothing but text", async () => {
@@ -274,7 +274,7 @@ describe("the list", () => {
     const shown = await shownNames();
     for (const name of hostileNames.filter((one) => /^[\x21-\x7e][\x20-\x7e]*[\x21-\x7e]$/.test(one))) expect(shown).toContain(name);
     expect(shown).toEqual(expect.arrayContaining(["new\\nline\\r\\ttab", "bell\\x07escape\\x1b[31m", "txt.\\u{202e}exe", "zero\\u{200b}width\\u{2066}isolate", "\\x20leading and trailing\\x20", "gr\\xfc\\xdf"]));
-    expect(await list().locator(".entry-name *:not(bdi, .escape)").count()).toBe(0);
+    await expect.poll(() => list().locator(".entry-name *:not(bdi, .escape)").count(), patient).toBe(0);
     for (const name of shown) {
       await row(name).click();
       await details().getByRole("heading", { name, exact: true }).waitFor();
@@ -340,7 +340,7 @@ describe("a preview", () => {
     await openFolder(shelf, 0, "/disk/shown", 10);
     await show(name);
     await preview().locator("pre").getByText(text).waitFor();
-    expect(await preview().getByLabel("Encoding").locator("option:checked").textContent()).toBe(encoding);
+    await expect.poll(() => preview().getByLabel("Encoding").locator("option:checked").textContent(), patient).toBe(encoding);
     await close();
     expect([utf16Text.length, latin1Text.length]).not.toContain(0);
   });
@@ -421,7 +421,7 @@ describe("taking out", () => {
     await basket.getByText("Basket: 4 items").waitFor();
     await basket.getByText("2 folders").waitFor();
     const { path } = await saved(async () => await basket.getByRole("button", { name: "Download all" }).click());
-    expect(await tab.page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => tab.page.getByRole("alert").count(), patient).toBe(0);
     const found = await hashesBelow(await unpack(path));
     const expected: Record<string, string> = {};
     const add = async (prefix: string, root: string, below: string): Promise<void> => {
@@ -543,7 +543,7 @@ describe("moving through time", () => {
     await row("added-later.txt").waitFor();
     await tab.page.getByLabel("Compare with the point before").check();
     await summary().getByText("1 gone").waitFor();
-    expect(await tags()).toMatchObject({ "added-later.txt": "added", "deleted-later.txt": "gone" });
+    await expect.poll(() => tags(), patient).toMatchObject({ "added-later.txt": "added", "deleted-later.txt": "gone" });
     expect(await row("empty").locator(".change-tag").count()).toBe(await row("empty").locator(".change-changed").count());
   });
 
@@ -556,10 +556,10 @@ describe("moving through time", () => {
   it("tells what was changed", async () => {
     await openFolder(incremental, 0, "/p2/etc", 6);
     await summary().getByText(/0 added/).waitFor();
-    expect(await tags()).toMatchObject({ hosts: "changed" });
+    await expect.poll(() => tags(), patient).toMatchObject({ hosts: "changed" });
     await tab.page.getByLabel("Compare with the point before").uncheck();
     await summary().waitFor({ state: "detached" });
-    expect(await tags()).toEqual({});
+    await expect.poll(() => tags(), patient).toEqual({});
   });
 
   it("says when the folder wasn't there, shows the nearest one that was, and leads back", async () => {
@@ -579,8 +579,8 @@ describe("a folder of 100,000 entries", () => {
     await goTo(tab, at(shelf, 1, "/disk/many"));
     await row(nameOfMany(0)).waitFor();
     await tab.page.getByText("100,000 entries", { exact: true }).waitFor();
-    expect(await list().getAttribute("aria-rowcount")).toBe(String(manyEntries + 1));
-    expect(await list().locator(".entry-row").count()).toBeLessThan(120);
+    await expect.poll(() => list().getAttribute("aria-rowcount"), patient).toBe(String(manyEntries + 1));
+    await expect.poll(() => list().locator(".entry-row").count(), patient).toBeLessThan(120);
     const { frames, seconds, worstMs } = await list().evaluate(async (element) => {
       let last = performance.now();
       const begun = last;
@@ -633,7 +633,7 @@ describe("what goes away meanwhile", () => {
     await closeAllDisks();
     await row("odd").dblclick();
     await row("-rf").waitFor();
-    expect(await tab.page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => tab.page.getByRole("alert").count(), patient).toBe(0);
   });
 
   it("a connection that breaks in the middle of a folder leaves what is there, says so, and goes on", async () => {
@@ -646,7 +646,7 @@ describe("what goes away meanwhile", () => {
     await tab.page.unroute(/\/files\?.*cursor=/);
     await tab.page.getByRole("alert").getByRole("button", { name: "Try again" }).click();
     await tab.page.getByText("1,500 entries", { exact: true }).waitFor();
-    expect(await tab.page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => tab.page.getByRole("alert").count(), patient).toBe(0);
   });
 
   it("an agent that is killed comes back, and the folder with it", async () => {
@@ -677,7 +677,7 @@ describe("everybody can use it", () => {
     if (width === 380) await fresh.page.getByRole("button", { name: "Details", exact: true }).click();
     await fresh.page.getByRole("region", { name: "Details" }).getByText("Attributes changed").waitFor();
     expect(await findAccessibilityFaults(fresh)).toEqual([]);
-    expect(await sidewaysOverflow(fresh)).toBe(0);
+    await expect.poll(() => sidewaysOverflow(fresh), patient).toBe(0);
     await fresh.page.getByRole("button", { name: "Copy a link …" }).click();
     await fresh.page.getByRole("button", { name: "Make the link" }).click();
     await fresh.page.getByLabel("curl line").waitFor();
