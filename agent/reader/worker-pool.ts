@@ -6,7 +6,7 @@ import type { WatchdogOptions } from "./watchdog.ts";
 import { WorkerDisk } from "./worker-disk.ts";
 
 export interface WorkerPoolOptions {
-  /** Workers kept started, so that opening a disk doesn't wait for one; default 1. */
+  /** Workers kept started, so that opening a disk doesn't wait for one; default 2: people open a VM's disks one after the other, and a restore point beside the one before. */
   readonly spareWorkers?: number;
   readonly watchdog?: WatchdogOptions;
   /** The worker's module; default the one beside this file. */
@@ -103,7 +103,7 @@ export class WorkerPool {
   }
 
   #fill(): void {
-    const { spareWorkers = 1 } = this.#options;
+    const { spareWorkers = 2 } = this.#options;
     while (!this.#closed && this.#spares.length < spareWorkers) this.#spares.push(this.#start());
   }
 
