@@ -49,7 +49,7 @@ async function listFolder(session: Session, asked: Remote, { long, nul }: LsOpti
   const resolved = await session.catalog.resolveDisk(asked);
   const { mount, browser } = await session.open(resolved);
   const { path } = resolved;
-  if (path === "/" && nul !== true) return await listVolumes(session, resolved.remote, mount);
+  if (path === "/" && nul !== true) return await listVolumes(session, resolved.remote, mount, await guestTrees(browser, mount));
   const entries: Entry[] = [];
   for await (const entry of await entriesOf(browser, path)) entries.push(entry);
   if (session.json) {
@@ -76,8 +76,16 @@ async function* followed(browser: Awaited<ReturnType<Session["open"]>>["browser"
   }
 }
 
-async function listVolumes({ json }: Session, remote: Remote, mount: Mount): Promise<void> {
-  if (json) return await printJson({ kind: "volumes", remote: formatRemote(remote), backup_id: mount.backup_id, disk_index: mount.disk_index, volumes: mount.volumes });
+/** The guests' own trees, which `/` lists beside the volumes: "/guest". */
+async function guestTrees(browser: Awaited<ReturnType<Session["open"]>>["browser"], mount: Mount): Promise<string[]> {
+  const volumes = new Set(mount.volumes.map((volume) => volume.path));
+  const trees: string[] = [];
+  for await (const { path } of browser.entries("/")) if (!volumes.has(path)) trees.push(path);
+  return trees;
+}
+
+async function listVolumes({ json }: Session, remote: Remote, mount: Mount, guests: readonly string[]): Promise<void> {
+  if (json) return await printJson({ kind: "volumes", remote: formatRemote(remote), backup_id: mount.backup_id, disk_index: mount.disk_index, volumes: mount.volumes, guests });
   await print(
     formatTable(
       [{ title: "VOLUME" }, { title: "TYPE" }, { title: "SIZE", right: true }, { title: "USED", right: true }, { title: "LABEL" }, { title: "STATE" }],
@@ -88,7 +96,7 @@ async function listVolumes({ json }: Session, remote: Remote, mount: Mount): Pro
         formatBytes(volume.used_bytes),
         escapeText(volume.label ?? ""),
         volumeState(volume),
-      ]),
+      ]).concat(guests.map((path) => [escapeText(path), "guest", "-", "-", "", "the volumes as the guest mounts them"])),
     ),
   );
 }

@@ -185,6 +185,7 @@ describe("looking", () => {
   });
 
   it("shows names so that they can't be orders to a terminal, and gives them raw where asked", async () => {
+    expect(await ok("ls", "hostile:0")).toMatch(/^VOLUME .*\n\/disk +ext4 .*\n\/guest +guest .*\n$/);
     const listing = await ok("ls", "hostile:0/disk/names");
     expect(listing).toContain("\\e[31mred\\e]0;title\\x07\n");
     expect(listing).toContain("gpj.\\u{202e}exe\n");
@@ -212,7 +213,7 @@ describe("looking", () => {
     const lines = (await ok("tree", "--json", "pgtest1:0/p2/etc")).trimEnd().split("\n").map((line) => JSON.parse(line) as { path: string });
     expect(lines.map(({ path }) => path.split("/").at(-1))).toEqual((await readdir(join(repository.incremental.root, "etc"))).toSorted());
     const documents = await Promise.all([["agents"], ["events", "-n", "2"], ["mounts"], ["ls"], ["ls", "pgtest1"], ["ls", "pgtest1:0"]].map(async (command) => Object.keys(await json(...command))));
-    expect(documents).toEqual([["agents", "repositories"], ["events"], ["mounts"], ["vms"], ["kind", "remote", "backups"], ["kind", "remote", "backup_id", "disk_index", "volumes"]]);
+    expect(documents).toEqual([["agents", "repositories"], ["events"], ["mounts"], ["vms"], ["kind", "remote", "backups"], ["kind", "remote", "backup_id", "disk_index", "volumes", "guests"]]);
   });
 
   it("sends what cat reads, whole, and ends quietly with its reader", async () => {

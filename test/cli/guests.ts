@@ -2,6 +2,7 @@ import { link, mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { seeded } from "../system/repository.ts";
+import { makeLuksImage } from "../tools/luks-image.ts";
 
 /** A name that would turn a careless terminal into somebody else's. */
 export const escapeName = "\u001b[31mred\u001b]0;title\u0007";
@@ -17,6 +18,8 @@ export async function makeHostile(folder: string, qcow2: string): Promise<string
   const tree = join(folder, "hostile");
   await mkdir(join(tree, "names"), { recursive: true });
   await mkdir(join(tree, "links"));
+  await mkdir(join(tree, "etc"));
+  await writeFile(join(tree, "etc/fstab"), "LABEL=hostile / ext4 defaults 0 1\n");
   for (const name of [escapeName, bidiName, "new\nline", "..hidden", "-rf", ".partial.pluck-part", "a".repeat(255)]) await writeFile(join(tree, "names", name), `${name.length}\n`);
   await writeFile(Buffer.concat([Buffer.from(`${tree}/names/`), latin1Name]), "latin1\n");
   await symlink("/etc", join(tree, "links/absolute"));
@@ -29,7 +32,7 @@ export async function makeHostile(folder: string, qcow2: string): Promise<string
   await execa("touch", ["-h", "-d", "2002-02-03 04:05:06.5 UTC", join(tree, "links/absolute")]);
   await execa("chmod", ["0750", join(tree, "links")]);
   await execa("touch", ["-d", "2003-02-03 04:05:06 UTC", join(tree, "links")]);
-  await makeDisk(tree, qcow2, 16);
+  await makeDisk(tree, qcow2, 16, "hostile");
   return tree;
 }
 
@@ -43,15 +46,14 @@ export async function makeLocked(folder: string, qcow2: string): Promise<void> {
   const plain = join(folder, "locked.raw");
   await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, plain, "8192k"]);
   const encrypted = join(folder, "locked.luks");
-  // 100 ms for the key: the least that QEMU takes.
-  await execa("qemu-img", ["convert", "-f", "raw", "-O", "luks", "--object", `secret,id=key,data=${passphrase}`, "-o", "key-secret=key,iter-time=100", plain, encrypted]);
+  await makeLuksImage(plain, encrypted, passphrase);
   await mkdir(dirname(qcow2), { recursive: true });
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", encrypted, qcow2]);
 }
 
-async function makeDisk(tree: string, qcow2: string, mebibytes: number): Promise<void> {
+async function makeDisk(tree: string, qcow2: string, mebibytes: number, label: string): Promise<void> {
   const raw = `${tree}.raw`;
-  await execa("mke2fs", ["-q", "-t", "ext4", "-I", "256", "-F", "-d", tree, raw, `${mebibytes * 1024}k`]);
+  await execa("mke2fs", ["-q", "-t", "ext4", "-I", "256", "-L", label, "-F", "-d", tree, raw, `${mebibytes * 1024}k`]);
   await mkdir(dirname(qcow2), { recursive: true });
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, qcow2]);
 }

@@ -5,6 +5,7 @@ import { execa } from "execa";
 import mysql from "mysql2/promise";
 import { makeRepository } from "../system/repository.ts";
 import { eventually, type System } from "../system/system.ts";
+import { makeLuksImage } from "../tools/luks-image.ts";
 import { buildPage, startSystemWithPage } from "./browser.ts";
 
 // A system with what the page has to show: two sites, one of which can be killed; full, incremental,
@@ -103,7 +104,7 @@ async function makeVault(folder: string): Promise<void> {
   const plain = join(folder, "vault-plain");
   await execa("mke2fs", ["-q", "-t", "ext4", "-F", "-d", tree, "-L", hostileLabel, plain, "4M"]);
   const locked = join(folder, "vault-luks");
-  await encrypt(plain, locked, join(folder, "vault-key"));
+  await makeLuksImage(plain, locked, vaultPassphrase);
   const disk = join(folder, "vault-disk");
   const parts = [plain, locked];
   const sizes = await Promise.all(parts.map(async (part) => Math.ceil((await stat(part)).size / mebibyte)));
@@ -117,20 +118,6 @@ async function makeVault(folder: string): Promise<void> {
   await execa("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", disk, join(folder, "vault.qcow2")]);
   for (const file of [plain, locked, disk]) await rm(file);
   await rm(tree, { recursive: true });
-}
-
-/**
- * QEMU measures how many rounds of key derivation this processor does; where CPU time is counted in
- * ticks, it may have used none, and gives up. Then once more.
- */
-async function encrypt(plain: string, locked: string, key: string): Promise<void> {
-  const maxAttempts = 100;
-  await writeFile(key, vaultPassphrase);
-  for (let attempt = 1; ; attempt += 1) {
-    const { failed, stderr } = await execa("qemu-img", ["convert", "-f", "raw", "-O", "luks", "--object", `secret,id=key,file=${key}`, "-o", "key-secret=key,iter-time=10", plain, locked], { reject: false });
-    if (!failed) return;
-    if (attempt === maxAttempts || !stderr.includes("accurate CPU usage")) throw new Error(`qemu-img: ${stderr}`);
-  }
 }
 
 /** For comparison with what the page downloads raw. */
