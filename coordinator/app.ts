@@ -4,7 +4,7 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { PluckError } from "../shared/errors.ts";
-import type { Context } from "./context.ts";
+import { webOrigin, type Context } from "./context.ts";
 import type { Health } from "./health.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOpenApiDocument } from "./openapi.ts";
@@ -55,7 +55,7 @@ export function createApp({ ctx, adminTokenSha256, health, page }: AppOptions): 
     c.header("Cache-Control", "no-store");
     return c.json(found, found.status === "ok" || found.status === "degraded" ? 200 : 503);
   });
-  app.route("/", createWebRoutes(page));
+  app.route("/", createWebRoutes(page, webOrigin(ctx)));
 
   app.use(async (c, next) => {
     const actor = await authenticate({ ctx, input: { authorization: c.req.header("Authorization"), adminTokenSha256 } });

@@ -79,3 +79,8 @@ export interface Call<I = undefined> {
   readonly ctx: Context;
   readonly input: I;
 }
+
+/** The origin of the page: agents let pages of this one read their answers (CORS), and no others. */
+export function webOrigin({ config }: Pick<Context, "config">): string | null {
+  return config.publicUrl === undefined ? null : new URL(config.publicUrl).origin;
+}

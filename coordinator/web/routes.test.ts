@@ -20,7 +20,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "index.html"), "<!doctype html><title>Pluck</title>");
   await writeFile(join(folder, "assets/index-5f1c.js"), script);
   await writeFile(join(folder, "inputs.sha256"), "not for the world");
-  app = new Hono().use(secureHeaders({ contentSecurityPolicy })).route("/", createWebRoutes(await readStaticFiles(folder)));
+  app = new Hono().use(secureHeaders({ contentSecurityPolicy })).route("/", createWebRoutes(await readStaticFiles(folder), "http://pluck.example"));
 });
 
 afterAll(async () => await rm(folder, { recursive: true, force: true }));
@@ -38,6 +38,10 @@ describe("the page's files", () => {
     expect(page.headers.get("Cache-Control")).toBe("no-cache");
     const again = await app.request("/", { headers: { "If-None-Match": page.headers.get("ETag") ?? "" } });
     expect([again.status, await again.text()]).toEqual([304, ""]);
+  });
+
+  it("say where the page is at home", async () => {
+    expect(await (await app.request("/page.json")).json()).toEqual({ origin: "http://pluck.example" });
   });
 
   it("come gzipped to whoever takes that, and as they are to others", async () => {
@@ -63,7 +67,7 @@ it("the policy allows no inline code, no eval, no foreign script or style, no fr
 });
 
 it("where the page has not been built, / says so and how to", async () => {
-  const bare = createWebRoutes(await readStaticFiles(join(folder, "there-is-none")));
+  const bare = createWebRoutes(await readStaticFiles(join(folder, "there-is-none")), null);
   const answer = await bare.request("/");
   expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("npm run build")]);
 });

@@ -24,11 +24,13 @@ export const contentSecurityPolicy = {
 /**
  * The page itself holds no data and needs no token; what it asks for does.
  * @param files the built page, by path; none of them where it has not been built
+ * @param origin where the page is at home: agents answer pages of that origin only (CORS)
  */
-export function createWebRoutes(files: ReadonlyMap<string, StaticFile>): Hono<AppEnv> {
+export function createWebRoutes(files: ReadonlyMap<string, StaticFile>, origin: string | null): Hono<AppEnv> {
   const routes = new Hono<AppEnv>();
   if (!files.has("/")) routes.get("/", (c) => c.html(notBuilt, 503));
   for (const [path, file] of files) routes.get(path, (c) => send(file, c.req.raw));
+  routes.get("/page.json", (c) => c.json({ origin }, 200, { "Cache-Control": "no-cache" }));
   return routes;
 }
 

@@ -69,6 +69,21 @@ describe("signing in", () => {
     expect(await findAccessibilityFaults(tab)).toEqual([]);
   });
 
+  it("leads from another name of this machine to the address that agents answer", async () => {
+    await tab.page.goto(`${system.url.replace("127.0.0.1", "localhost")}/#/sites`);
+    await tab.page.waitForURL(`${system.url}/#/sites`);
+    await tab.page.getByLabel("API token").waitFor();
+  });
+
+  it("says so where that address is no other name of this machine", async () => {
+    await tab.page.route("**/page.json", (asked) => asked.fulfill({ json: { origin: "http://pluck.example" } }));
+    await tab.page.reload();
+    const note = tab.page.getByRole("alert").filter({ hasText: "agents answer pages of http://pluck.example only" });
+    await expect.poll(() => note.getByRole("link").getAttribute("href"), patient).toBe("http://pluck.example/#/sites");
+    expect(await findAccessibilityFaults(tab)).toEqual([]);
+    await tab.page.unroute("**/page.json");
+  });
+
   it("accepts the administrator's, and keeps it over a reload", async () => {
     await signIn(tab, system);
     await tab.page.reload();

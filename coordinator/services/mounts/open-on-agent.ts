@@ -1,7 +1,7 @@
 import { nanoid } from "nanoid";
 import { PluckError } from "../../../shared/errors.ts";
 import type { CommandResult } from "../../../shared/messages.ts";
-import type { Context } from "../../context.ts";
+import { webOrigin, type Context } from "../../context.ts";
 import { findSiblings } from "./find-siblings.ts";
 import { changeRow, findMount, markOpened, renewClaim, type RowVersion } from "./rows.ts";
 
@@ -100,9 +100,4 @@ async function settleLateOpening(ctx: Context, { seen, agentId }: OpenOrder): Pr
     ctx.logger.warn({ err: error, mountId: seen.id, agentId }, "could not end a mount that is no longer wanted; the next heartbeat does");
   });
   throw new PluckError("mount_not_found", "The mount was ended while it was being opened.");
-}
-
-/** The origin whose page may read the agents' answers. */
-function webOrigin({ config }: Context): string | null {
-  return config.publicUrl === undefined ? null : new URL(config.publicUrl).origin;
 }

@@ -1,6 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import { call } from "./api/client.ts";
+import { ElsewhereNote } from "./parts/elsewhere-note.tsx";
 import { LiveRegion } from "./parts/live.tsx";
+import { findHome } from "./state/home.ts";
 import { isAdmin, session, signOut, token, type Session } from "./state/session.ts";
 import { hrefOf, route, type Route } from "./state/route.ts";
 import { common } from "./text/common.ts";
@@ -20,6 +22,8 @@ export function App() {
     }
   }, [token.value]);
 
+  useEffect(() => void findHome(), []);
+
   useFocusOnArrival();
 
   if (token.value === null) return <SignIn />;
@@ -37,6 +41,7 @@ export function App() {
         <button type="button" class="sign-out" onClick={signOut} title={session.value === null ? undefined : common.signedInAs(session.value.name, session.value.role)}>{common.signOut}</button>
       </header>
       <main id="content" tabIndex={-1}>
+        <ElsewhereNote />
         <View />
       </main>
       <LiveRegion />

@@ -20,6 +20,11 @@ export const common = {
   tokenEnded: "Your token is no longer accepted: it has expired, or an administrator has taken it away. Sign in with another one.",
   nav: { label: "Main", vms: "Machines", mounts: "Open disks", sites: "Sites", events: "Audit trail" },
   unreachable: "The coordinator, or the agent that holds this disk, doesn't answer. Is the network up?",
+  elsewhere: {
+    what: (here: string, home: string) => `This page was opened at ${here}, but agents answer pages of ${home} only: folders can't be shown here.`,
+    goThere: (home: string) => `Open ${home}`,
+    todo: "If that address doesn't work for you, whoever runs this server sets PLUCK_PUBLIC_URL to the one that people use.",
+  },
   errorCode: "Error code",
   bytes: ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
 } as const;

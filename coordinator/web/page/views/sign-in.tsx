@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { call } from "../api/client.ts";
 import { asApiError, type ApiError } from "../api/problem.ts";
+import { ElsewhereNote } from "../parts/elsewhere-note.tsx";
 import { ErrorNote } from "../parts/error-note.tsx";
 import { useTitle } from "../parts/title.ts";
 import { isRefused, keepToken, type Session } from "../state/session.ts";
@@ -33,6 +34,7 @@ export function SignIn() {
     <main class="sign-in" id="content">
       <h1>{common.product}</h1>
       <p class="quiet">{common.tagline}</p>
+      <ElsewhereNote />
       <form onSubmit={(event) => void signIn(event)}>
         <label for="token">{common.tokenLabel}</label>
         <input ref={field} id="token" name="token" type="password" autocomplete="current-password" required spellcheck={false} aria-describedby="token-hint" />
