@@ -58,7 +58,8 @@ export function Browser({ disk, path, before, archiveName }: Props) {
       if (at !== undefined) control.current?.reveal(at);
     });
     // Whoever came here by the keyboard goes on with it.
-    if (document.activeElement === document.body || document.activeElement?.closest(".files") != null) control.current?.focus();
+    const active = document.activeElement;
+    if (active === document.body || active?.id === "content" || active?.closest(".files") != null) control.current?.focus();
     return () => folder.close();
   }, [model]);
   useEffect(() => {
