@@ -32,7 +32,7 @@ interface Props {
   readonly rowId: (position: number) => string;
   readonly control: { current: ListControl | null };
   /** Role, label, keyboard and the like of the scrolled element. */
-  readonly attributes: HTMLAttributes<HTMLDivElement> & { readonly "data-first-focus"?: boolean };
+  readonly attributes: HTMLAttributes<HTMLDivElement>;
 }
 
 /** A list that draws only the rows that are seen, however many there are. */

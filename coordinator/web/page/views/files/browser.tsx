@@ -58,8 +58,7 @@ export function Browser({ disk, path, before, archiveName }: Props) {
       if (at !== undefined) control.current?.reveal(at);
     });
     // Whoever came here by the keyboard goes on with it.
-    const active = document.activeElement;
-    if (active === document.body || active?.id === "content" || active?.closest(".files") != null) control.current?.focus();
+    if (document.activeElement === document.body || document.activeElement?.closest(".files") != null) control.current?.focus();
     return () => folder.close();
   }, [model]);
   useEffect(() => {

@@ -77,7 +77,7 @@ export function FileList({ model, control, onCommand }: Props) {
       control={control}
       activePosition={position}
       rowId={rowId}
-      attributes={{ role: "grid", class: "file-list", "data-first-focus": true, "aria-label": files.list, "aria-describedby": "list-keys", "aria-multiselectable": true, "aria-rowcount": order.length + 1, onKeyDown, onClick, onDblClick }}
+      attributes={{ role: "grid", class: "file-list", "aria-label": files.list, "aria-describedby": "list-keys", "aria-multiselectable": true, "aria-rowcount": order.length + 1, onKeyDown, onClick, onDblClick }}
       row={(at, place) => {
         const row = order[at] ?? -1;
         const entry = model.rows.entryOf(row);
